@@ -1,0 +1,7 @@
+import { runRouter } from './run/procedures.ts'
+import { sandboxRouter } from './sandbox/procedures.ts'
+import { serverRouter } from './server/procedures.ts'
+import { router } from './trpc.ts'
+
+export const appRouter = router({ runs: runRouter, sandboxes: sandboxRouter, server: serverRouter })
+export type AppRouter = typeof appRouter
