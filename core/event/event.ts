@@ -34,6 +34,8 @@ export const eventData = {
     stat: DiffStat,
     bundle: Digest.nullable(),
     patch: Digest.nullable(),
+    /** A JSON array of `FileChange`. */
+    changes: Digest.nullable(),
   }),
   'message.user': z.object({ text: z.string() }),
   /** Text as it streams in, put together for at least 50 ms; `message.assistant` repeats it whole. */

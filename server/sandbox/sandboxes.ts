@@ -1,0 +1,262 @@
+import type { Logger } from 'pino'
+import { ForgeError } from '#core/errors.ts'
+import type { RunId, SandboxId } from '#core/id.ts'
+import type { Sandbox, SandboxSpec } from '#core/sandbox/sandbox.ts'
+import type { SandboxService } from '#core/sandbox/service.ts'
+import type { Attachment } from './attachment.ts'
+import type { KeyStore } from './keys.ts'
+import { Link } from './link.ts'
+import type { Created, SandboxProvider } from './provider.ts'
+import type { SandboxStore } from './sandbox-store.ts'
+import type { Wire } from './wire/wire.ts'
+
+export interface SandboxesOptions {
+  readonly store: SandboxStore
+  /** The strongest first: `auto` takes the first that works. */
+  readonly providers: readonly SandboxProvider[]
+  readonly keys: KeyStore
+  /** For sandboxes that no run owns. */
+  readonly attachmentFor: (sandbox: Sandbox) => Attachment
+  readonly log: Logger
+}
+
+export interface AcquireOptions {
+  readonly spec: SandboxSpec
+  readonly run: RunId | null
+  readonly attachment: (sandbox: Sandbox) => Attachment
+  readonly signal: AbortSignal
+}
+
+/** What becomes of a running sandbox when the server starts: `later` means that its run adopts it. */
+export type Fate = 'adopt' | 'later' | 'remove'
+
+/** How often each live sandbox's provider is asked whether it still lives, in milliseconds. */
+const watchEvery = 1000
+
+/** Every sandbox of this server: their life cycle, their links, and the watch over them. */
+export class Sandboxes implements SandboxService {
+  readonly #options: SandboxesOptions
+  readonly #links = new Map<SandboxId, Link>()
+  readonly #lost = new Map<SandboxId, (reason: string) => void>()
+  readonly #inspecting = new Set<SandboxId>()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: SandboxesOptions) {
+    this.#options = options
+  }
+
+  list(all: boolean): Promise<Sandbox[]> {
+    return this.#options.store.list(all)
+  }
+
+  get(ref: string): Promise<Sandbox> {
+    return this.#options.store.get(ref)
+  }
+
+  create(spec: SandboxSpec): Promise<Sandbox> {
+    const { attachmentFor } = this.#options
+    return this.acquire({ spec, run: null, attachment: attachmentFor, signal: new AbortController().signal })
+  }
+
+  probe() {
+    return Promise.all(this.#options.providers.map((provider) => provider.probe(AbortSignal.timeout(60_000))))
+  }
+
+  /** Boots a sandbox. On failure the row stays as `failed` with the reason, and nothing stays on the host. */
+  async acquire(options: AcquireOptions): Promise<Sandbox> {
+    const candidates = this.#candidates(options.spec.provider)
+    const failures: ForgeError[] = []
+    for (const provider of candidates) {
+      try {
+        return await this.#boot(provider, options)
+      } catch (thrown) {
+        const error = ForgeError.from(thrown)
+        if (error.code !== 'provider_unavailable') throw error
+        failures.push(error)
+      }
+    }
+    const [first] = failures
+    if (first && failures.length === 1) throw first
+    throw new ForgeError('provider_unavailable', failures.map((failure) => failure.message).join('; '), {
+      hint: 'forge doctor says what is missing',
+    })
+  }
+
+  #candidates(name: string): readonly SandboxProvider[] {
+    const { providers } = this.#options
+    if (name === 'auto') return providers
+    const found = providers.filter((provider) => provider.name === name)
+    if (found.length > 0) return found
+    const known = ['auto', ...providers.map((provider) => provider.name)].join(', ')
+    throw new ForgeError('invalid_input', `there is no sandbox provider ${name}`, { hint: `take one of: ${known}` })
+  }
+
+  async #boot(provider: SandboxProvider, options: AcquireOptions): Promise<Sandbox> {
+    const { store, keys } = this.#options
+    const { spec, run, signal } = options
+    const row = await store.insert({ spec, run, provider: provider.name })
+    const { id } = row
+    try {
+      const pair = await keys.make(id)
+      await store.move(id, 'provisioning')
+      const created = await provider.create(
+        { id, limits: spec.limits, clientPublicKey: pair.client.publicKey, hostPrivateKey: pair.host.privateKey },
+        signal,
+      )
+      return await this.#goLive(provider, row, { created, attachment: options.attachment })
+    } catch (thrown) {
+      await this.#fail(id, ForgeError.from(thrown).message)
+      await this.#remove(provider, id)
+      throw thrown
+    }
+  }
+
+  async #goLive(
+    provider: SandboxProvider,
+    row: Sandbox,
+    { created, attachment }: { created: Created; attachment: AcquireOptions['attachment'] },
+  ): Promise<Sandbox> {
+    await this.#options.store.setHandle(row.id, created)
+    await this.#link(provider, row, { handle: created.handle, attachment: attachment(row) })
+    await this.wire(row.id)
+    return this.#options.store.move(row.id, 'running')
+  }
+
+  async #link(
+    provider: SandboxProvider,
+    row: Sandbox,
+    { handle, attachment }: { handle: Created['handle']; attachment: Attachment },
+  ): Promise<void> {
+    const { id } = row
+    this.#links.get(id)?.close()
+    const keys = await this.#options.keys.load(id)
+    this.#links.set(id, new Link({ id, provider, handle, keys, attachment }, () => void this.#inspect(id)))
+  }
+
+  /** The open wire, or a new one. Throws `not_found`, `sandbox_lost`. */
+  wire(id: SandboxId): Promise<Wire> {
+    const link = this.#links.get(id)
+    if (!link) return Promise.reject(new ForgeError('sandbox_lost', `sandbox ${id} is not running`))
+    return link.wire()
+  }
+
+  async wireOf(ref: string): Promise<Wire> {
+    const sandbox = await this.get(ref)
+    return this.wire(sandbox.id)
+  }
+
+  /**
+   * Takes a running sandbox of an earlier server over for a run. Throws `sandbox_lost` when it is gone.
+   */
+  async adopt(id: SandboxId, attachment: (sandbox: Sandbox) => Attachment): Promise<Sandbox> {
+    const row = await this.get(id)
+    const stored = await this.#options.store.handle(id)
+    const provider = this.#options.providers.find((candidate) => candidate.name === row.provider)
+    if (row.state !== 'running' || !stored || !provider)
+      throw new ForgeError('sandbox_lost', `sandbox ${id} is ${row.state}`)
+    const liveness = await provider.inspect(id, stored)
+    if (liveness.state !== 'running') {
+      const reason = liveness.state === 'gone' ? liveness.reason : 'suspended'
+      await this.#fail(id, reason)
+      throw new ForgeError('sandbox_lost', `sandbox ${id} is gone: ${reason}`)
+    }
+    await this.#link(provider, row, { handle: stored, attachment: attachment(row) })
+    await this.wire(id)
+    return row
+  }
+
+  /** Resolves with the reason when the provider reports that the sandbox has ended by itself. */
+  lost(id: SandboxId): Promise<string> {
+    return new Promise((resolve) => this.#lost.set(id, resolve))
+  }
+
+  async destroy(id: SandboxId): Promise<void> {
+    const row = await this.get(id)
+    const provider = this.#options.providers.find((candidate) => candidate.name === row.provider)
+    this.#unlink(id)
+    if (provider) await this.#remove(provider, id)
+    if (row.state !== 'destroyed') await this.#options.store.move(id, 'destroyed')
+  }
+
+  #unlink(id: SandboxId): void {
+    this.#links.get(id)?.close()
+    this.#links.delete(id)
+    this.#lost.delete(id)
+  }
+
+  async #remove(provider: SandboxProvider, id: SandboxId): Promise<void> {
+    await provider.destroy(id)
+    await this.#options.keys.remove(id)
+  }
+
+  async #fail(id: SandboxId, reason: string): Promise<void> {
+    const notify = this.#lost.get(id)
+    this.#unlink(id)
+    await this.#options.store.move(id, 'failed', reason)
+    notify?.(reason)
+  }
+
+  /** Asks the provider; a sandbox that is gone becomes `failed`, and what it left on the host is removed. */
+  async #inspect(id: SandboxId): Promise<void> {
+    const link = this.#links.get(id)
+    if (!link || this.#inspecting.has(id)) return
+    this.#inspecting.add(id)
+    try {
+      const { provider, handle } = link.options
+      const liveness = await provider.inspect(id, handle)
+      if (liveness.state !== 'gone' || this.#links.get(id) !== link) return
+      await this.#fail(id, liveness.reason)
+      await this.#remove(provider, id)
+    } catch (error) {
+      this.#options.log.error({ err: error, sandbox: id }, 'a sandbox could not be inspected')
+    } finally {
+      this.#inspecting.delete(id)
+    }
+  }
+
+  watch(): void {
+    this.#timer = setInterval(() => {
+      for (const id of this.#links.keys()) void this.#inspect(id)
+    }, watchEvery)
+    this.#timer.unref()
+  }
+
+  /** Leaves the sandboxes alone: they outlive this process. */
+  close(): void {
+    clearInterval(this.#timer)
+    for (const id of [...this.#links.keys()]) this.#unlink(id)
+  }
+
+  /**
+   * Once at start, before anything is created: brings rows and host into agreement. What nobody owns is removed.
+   */
+  async reconcile(fateOf: (row: Sandbox) => Fate): Promise<{ adopted: number; removed: number }> {
+    const rows = await this.list(false)
+    const fates = new Map(rows.map((row) => [row.id, row.state === 'running' ? fateOf(row) : 'remove']))
+    let adopted = 0
+    let removed = 0
+    for (const provider of this.#options.providers) {
+      for (const id of await provider.list()) {
+        if ((fates.get(id) ?? 'remove') !== 'remove') continue
+        await this.#remove(provider, id)
+        removed += 1
+      }
+    }
+    for (const row of rows) {
+      const fate = fates.get(row.id)
+      if (fate === 'adopt' && (await this.#adoptOwn(row))) adopted += 1
+      if (fate === 'remove') await this.#fail(row.id, 'left over by a server that ended')
+    }
+    return { adopted, removed }
+  }
+
+  async #adoptOwn(row: Sandbox): Promise<boolean> {
+    try {
+      await this.adopt(row.id, this.#options.attachmentFor)
+      return true
+    } catch (error) {
+      this.#options.log.warn({ err: error, sandbox: row.id }, 'a sandbox could not be adopted')
+      return false
+    }
+  }
+}
