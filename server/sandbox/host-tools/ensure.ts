@@ -1,0 +1,134 @@
+import { mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises'
+import path from 'node:path'
+import { ForgeError } from '#core/errors.ts'
+import { findHostTools, type HostTools, systemLacks, type ToolName, unpackedRoot } from './find.ts'
+import { type RunCommand, runCommand } from './run.ts'
+
+export interface EnsureOptions {
+  /** Ours alone; what is unpacked lands in `DIR/root`. */
+  readonly dir: string
+  readonly install: 'never' | 'if-possible'
+  readonly onProgress?: (line: string) => void
+  readonly run?: RunCommand
+}
+
+const packageOf: Record<ToolName, string> = {
+  bwrap: 'bubblewrap',
+  perl: 'perl',
+  rg: 'ripgrep',
+  sshd: 'openssh-server',
+}
+
+/** Installing this one would start a system service and make host keys, so it is only ever unpacked. */
+const neverInstalled: ReadonlySet<ToolName> = new Set(['sshd'])
+
+/** What a person can run instead. */
+export function installCommands(missing: readonly ToolName[]): string[] {
+  const packages = missing.map((name) => packageOf[name]).join(' ')
+  return [`sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages}`]
+}
+
+function unavailable(missing: readonly ToolName[], why: string): ForgeError {
+  const commands = installCommands(missing)
+  return new ForgeError('provider_unavailable', `the host lacks ${missing.join(', ')}: ${why}`, {
+    hint: `run: ${commands.join(' ; ')}`,
+    data: { missing: [...missing], fix: commands },
+  })
+}
+
+const isRoot = (): boolean => process.geteuid?.() === 0
+
+interface Apt {
+  run(command: 'apt-get', args: readonly string[], cwd?: string): Promise<string>
+}
+
+/** apt without a prompt; without root it keeps its lists in `dir`, where the system has none. */
+async function openApt(options: EnsureOptions, missing: readonly ToolName[]): Promise<Apt> {
+  const root = isRoot()
+  const run = options.run ?? runCommand
+  const found = await run('apt-get', ['--version'])
+  if (found.code !== 0) throw unavailable(missing, 'and there is no apt to bring it with')
+  const lists = await readdir('/var/lib/apt/lists').catch(() => [])
+  const hasLists = lists.some((name) => name.includes('_Packages'))
+  const own: string[] = ['-q', '-o', 'Dpkg::Use-Pty=0', '-o', 'DPkg::Lock::Timeout=60']
+  if (!root) {
+    own.push('-o', 'Debug::NoLocking=1', '-o', `Dir::Cache=${path.join(options.dir, 'apt/cache')}`)
+    await mkdir(path.join(options.dir, 'apt/cache/archives/partial'), { recursive: true })
+  }
+  if (!root && !hasLists) {
+    own.push('-o', `Dir::State::Lists=${path.join(options.dir, 'apt/lists')}`)
+    await mkdir(path.join(options.dir, 'apt/lists/partial'), { recursive: true })
+  }
+  const apt: Apt = {
+    async run(command, args, cwd) {
+      const result = await run(command, [...own, ...args], { cwd })
+      if (result.code === 0) return result.stdout
+      const last = result.stderr.trim().split('\n').slice(-3).join(' ')
+      throw unavailable(missing, `apt-get ${args[0]} failed: ${last}`)
+    },
+  }
+  if (!hasLists) await apt.run('apt-get', ['update'])
+  return apt
+}
+
+/** `Inst libwrap0 (7.6.q-32 …)`: of what apt would add, the package itself and libraries. */
+export function packagesToUnpack(simulated: string, wanted: readonly string[]): string[] {
+  const added = [...simulated.matchAll(/^Inst (\S+) (\[)?/gm)]
+    .filter(([, , upgraded]) => upgraded === undefined)
+    .map(([, name]) => name ?? '')
+  return added.filter((name) => wanted.includes(name) || name.startsWith('lib'))
+}
+
+/** Everything is unpacked into a folder beside the final one, which it replaces in one rename. */
+async function unpack(apt: Apt, options: EnsureOptions, names: readonly ToolName[]): Promise<void> {
+  const run = options.run ?? runCommand
+  const wanted = names.map((name) => packageOf[name])
+  const simulated = await apt.run('apt-get', ['install', '-s', '-y', '--no-install-recommends', ...wanted])
+  const work = await mkdtemp(path.join(options.dir, 'unpacking-'))
+  try {
+    const fresh = path.join(work, 'root')
+    const downloads = path.join(work, 'packages')
+    await mkdir(fresh, { mode: 0o755 })
+    await mkdir(downloads)
+    await apt.run('apt-get', ['download', ...packagesToUnpack(simulated, wanted)], downloads)
+    for (const file of await readdir(downloads)) {
+      if (!file.endsWith('.deb')) continue
+      const result = await run('dpkg-deb', ['-x', path.join(downloads, file), fresh])
+      if (result.code !== 0) throw unavailable(names, `unpacking ${file} failed: ${result.stderr.trim()}`)
+    }
+    await rm(unpackedRoot(options.dir), { recursive: true, force: true })
+    await rename(fresh, unpackedRoot(options.dir))
+  } finally {
+    await rm(work, { recursive: true, force: true })
+  }
+}
+
+/**
+ * The programs that the bubblewrap provider needs, brought by apt where they are missing and it may.
+ * Quick when they are there. Throws `provider_unavailable` with the command to run.
+ */
+export async function ensureHostTools(options: EnsureOptions): Promise<HostTools> {
+  const before = await findHostTools(options.dir)
+  if (before.tools !== null) return before.tools
+  const { missing } = before
+  if (options.install === 'never') throw unavailable(missing, 'and installing is turned off')
+  await mkdir(options.dir, { recursive: true, mode: 0o755 })
+  const report = options.onProgress ?? (() => {})
+  const apt = await openApt(options, missing)
+  const installable = isRoot() ? missing.filter((name) => !neverInstalled.has(name)) : []
+  if (installable.length > 0) {
+    const packages = installable.map((name) => packageOf[name])
+    report(`installing ${packages.join(', ')} with apt`)
+    await apt.run('apt-get', ['install', '-y', '--no-install-recommends', ...packages])
+  }
+  if (missing.length > installable.length) {
+    // Also what an earlier run unpacked: the new folder replaces the old one.
+    const lacking = await systemLacks()
+    report(`unpacking ${lacking.map((name) => packageOf[name]).join(', ')} into ${options.dir}`)
+    await unpack(apt, options, lacking)
+  }
+  const after = await findHostTools(options.dir)
+  if (after.tools === null)
+    throw unavailable(after.missing, 'and it is not there after apt brought its package')
+  return after.tools
+}
