@@ -1,0 +1,132 @@
+import { drizzle } from 'drizzle-orm/postgres-js'
+import postgres, { type Options, type Sql } from 'postgres'
+import { ForgeError } from '#core/errors.ts'
+import { type EmbeddedOptions, startEmbedded } from './embedded.ts'
+import { maskUrl, storeError } from './errors.ts'
+import { lockDatabase, lockName } from './lock-database.ts'
+import { migrate } from './migrate.ts'
+import type { Store } from './store.ts'
+
+/** The oldest PostgreSQL that the suite runs on is 15; 14 is the oldest that its makers still mend. */
+const oldestVersion = 140_000
+
+export type StoreOptions = {
+  /** The folder of the numbered SQL files. */
+  readonly migrations: string
+  /** Connections of the pool; default 8. */
+  readonly max?: number
+} & (
+  | ({ readonly kind: 'embedded' } & EmbeddedOptions)
+  | {
+      readonly kind: 'given'
+      readonly url: string
+      /** Default true: refuses, and keeps off, every other server on this database. */
+      readonly exclusive?: boolean
+      /** The lock's connection broke and another server may have come in: the caller must stop. */
+      readonly onLockLost?: () => void
+    }
+)
+
+/** Makes clients of one database. */
+type Connect = (options: Options<Record<string, never>>) => Sql
+
+const connector = (base: { url: string } | { path: string; user: string; database: string }): Connect =>
+  function connect(options) {
+    const all = {
+      connect_timeout: 10,
+      // Reconnecting at once: whoever may repeat a statement waits between attempts by itself.
+      backoff: () => 0,
+      onnotice: () => undefined,
+      ...options,
+    }
+    return 'url' in base ? postgres(base.url, all) : postgres({ ...base, ...all })
+  }
+
+async function assertVersion(sql: Sql): Promise<string> {
+  const [row] =
+    await sql`SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS name`
+  const name = String(row?.name).split(' ')[0] ?? ''
+  if (Number(row?.number) < oldestVersion)
+    throw new ForgeError('config_invalid', `the database is PostgreSQL ${name}, and Forge needs 14 or newer`)
+  return name
+}
+
+function assemble(kind: Store['kind'], parts: { connect: Connect; max: number }): Omit<Store, 'version'> {
+  const pool = parts.connect({ max: parts.max, connection: { application_name: `forge ${process.pid}` } })
+  return {
+    kind,
+    sql: pool,
+    db: drizzle(pool),
+    connect: ({ name, max }) =>
+      parts.connect({ max, max_lifetime: null, connection: { application_name: name.slice(0, 63) } }),
+    close: () => pool.end({ timeout: 5 }),
+  }
+}
+
+async function ready(store: Omit<Store, 'version'>, migrations: string): Promise<Store> {
+  const version = await assertVersion(store.sql)
+  await migrate(store.sql, migrations)
+  return { ...store, version }
+}
+
+async function openEmbedded(options: StoreOptions & { kind: 'embedded' }): Promise<Store> {
+  const embedded = await startEmbedded(options)
+  const store = assemble('embedded', { connect: connector(embedded.connection), max: options.max ?? 8 })
+  let closing: Promise<void> | undefined
+  const close = () => {
+    closing ??= store.close().finally(() => embedded.stop())
+    return closing
+  }
+  try {
+    return await ready({ ...store, close }, options.migrations)
+  } catch (error) {
+    await close()
+    throw storeError(error)
+  }
+}
+
+function parseUrl(url: string): void {
+  const protocol = URL.canParse(url) ? new URL(url).protocol : ''
+  if (protocol === 'postgres:' || protocol === 'postgresql:') return
+  throw new ForgeError('config_invalid', 'DATABASE_URL is not a PostgreSQL URL', {
+    hint: 'it looks like postgres://USER:PASSWORD@HOST:5432/DATABASE',
+  })
+}
+
+async function openGiven(options: StoreOptions & { kind: 'given' }): Promise<Store> {
+  parseUrl(options.url)
+  const connect = connector({ url: options.url })
+  const store = assemble('given', { connect, max: options.max ?? 8 })
+  let closing: Promise<void> | undefined
+  const locks = connect({
+    max: 1,
+    max_lifetime: null,
+    connection: { application_name: lockName() },
+    onclose: () => closing === undefined && options.onLockLost?.(),
+  })
+  const close = () => {
+    closing ??= Promise.all([store.close(), locks.end({ timeout: 5 })]).then(() => undefined)
+    return closing
+  }
+  try {
+    if (options.exclusive !== false) await lockDatabase(locks)
+    return await ready({ ...store, close }, options.migrations)
+  } catch (error) {
+    await close()
+    const { code, message, hint, data } = storeError(error)
+    throw new ForgeError(code, `${maskUrl(options.url)}: ${message}`, {
+      hint: hint ?? 'check DATABASE_URL and that the database runs',
+      ...(data === undefined ? {} : { data }),
+      cause: error,
+    })
+  }
+}
+
+/**
+ * Opens the database, with its schema brought up to date. The embedded one needs the data directory's
+ * lock (`lockDataDir`) first; a given one is locked here.
+ * Throws `config_invalid`, `store_unavailable`, `server_locked`, `disk_full`.
+ */
+export function openStore(options: StoreOptions): Promise<Store> {
+  return options.kind === 'embedded' ? openEmbedded(options) : openGiven(options)
+}
