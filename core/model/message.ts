@@ -8,6 +8,7 @@ export const ThinkingBlock = z.object({
   text: z.string(),
   signature: z.string().optional(),
   redacted: z.string().optional(),
+  encrypted: z.object({ id: z.string(), content: z.string() }).optional(),
 })
 export const ToolCall = z.object({
   type: z.literal('tool_call'),
