@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { DrizzleQueryError } from 'drizzle-orm/errors'
 import postgres from 'postgres'
 import { ForgeError } from '#core/errors.ts'
 
@@ -28,8 +29,14 @@ const connectionCodes = new Set([
   'ETIMEDOUT',
 ])
 
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+/** The driver's error: drizzle wraps it. */
+const driverError = (error: unknown): unknown =>
+  error instanceof DrizzleQueryError && error.cause !== undefined ? error.cause : error
+
+const codeOf = (thrown: unknown): string => {
+  const error = driverError(thrown)
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}
 
 /**
  * Class 08 is a broken connection, 57P a server that is stopping or starting, 53300 one that has no connection left.
@@ -46,7 +53,8 @@ export const isConnectionLoss = (error: unknown): boolean =>
 export function storeError(error: unknown): ForgeError {
   if (error instanceof ForgeError) return error
   const code = codeOf(error)
-  const message = error instanceof Error ? error.message : String(error)
+  const driver = driverError(error)
+  const message = driver instanceof Error ? driver.message : String(driver)
   if (code === '53100' || code === 'ENOSPC')
     return new ForgeError('disk_full', `the database's disk is full: ${message}`, {
       hint: 'free some space and try again',
@@ -54,14 +62,14 @@ export function storeError(error: unknown): ForgeError {
     })
   if (unavailable(code))
     return new ForgeError('store_unavailable', `the database does not answer: ${message}`, { cause: error })
-  return ForgeError.from(error)
+  return new ForgeError('internal', `the database refused a statement: ${message}`, { cause: error })
 }
 
 /** The name of the unique constraint that an insert violated, or null. */
-export const violatedConstraint = (error: unknown): string | null => {
-  const cause = error instanceof postgres.PostgresError ? error : (error as { cause?: unknown } | null)?.cause
-  return cause instanceof postgres.PostgresError && cause.code === '23505'
-    ? (cause.constraint_name ?? '')
+export const violatedConstraint = (thrown: unknown): string | null => {
+  const error = driverError(thrown)
+  return error instanceof postgres.PostgresError && error.code === '23505'
+    ? (error.constraint_name ?? '')
     : null
 }
 

@@ -38,6 +38,7 @@ const connector = (base: { url: string } | { path: string; user: string; databas
       backoff: () => 0,
       onnotice: () => undefined,
       ...options,
+      connection: { TimeZone: 'UTC', ...options.connection },
     }
     return 'url' in base ? postgres(base.url, all) : postgres({ ...base, ...all })
   }

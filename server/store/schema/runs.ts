@@ -34,7 +34,7 @@ export const runs = pgTable(
     reason: text(),
     work: jsonb().$type<RunWork>(),
     resume: jsonb().$type<Record<string, unknown>>(),
-    cancelled: text().$type<RunOutcome>(),
+    cancelled: text().$type<'cancelled' | 'interrupted' | 'terminated'>(),
     createdAt: instant('created_at').notNull(),
     finishedAt: instant('finished_at'),
     lastSeq: bigint('last_seq', { mode: 'number' }).notNull().default(0),
