@@ -1,0 +1,33 @@
+import OpenAI from 'openai'
+import type { FailureContext } from '../failure.ts'
+import type { ProviderSetup } from '../setup.ts'
+
+export const openaiBaseUrl = 'https://api.openai.com/v1'
+
+/** OpenAI itself, rather than one of the many servers that speak its API. */
+export const isOpenai = (baseUrl: string): boolean => new URL(baseUrl).host === new URL(openaiBaseUrl).host
+
+export function clientOf({ apiKey, baseUrl, upstream }: Omit<ProviderSetup, 'prices' | 'retry'>): OpenAI {
+  return new OpenAI({
+    // What is not given here the SDK would take from the environment.
+    apiKey: apiKey ?? 'none',
+    adminAPIKey: null,
+    organization: null,
+    project: null,
+    webhookSecret: null,
+    baseURL: baseUrl,
+    maxRetries: 0,
+    // The upstream has an idle limit; a whole answer may take long.
+    timeout: 24 * 3_600_000,
+    logLevel: 'off',
+    fetch: upstream.fetch,
+    ...(apiKey ? {} : { defaultHeaders: { authorization: null } }),
+  })
+}
+
+export const contextOf = (setup: ProviderSetup): FailureContext => ({
+  baseUrl: setup.baseUrl,
+  keyVariable: 'OPENAI_API_KEY',
+  secrets: [setup.apiKey],
+  now: setup.now,
+})
