@@ -1,0 +1,43 @@
+import { ForgeError } from '#core/errors.ts'
+import type { EventDraft } from '#core/event/event.ts'
+import { History } from './history.ts'
+import type { AgentOptions } from './options.ts'
+import { Requests } from './requests.ts'
+
+/** One run of the loop: its options and what has come of them so far. */
+export interface Session {
+  readonly options: AgentOptions
+  readonly history: History
+  readonly requests: Requests
+  /** Aborts with the caller's signal and at the deadline. */
+  readonly signal: AbortSignal
+  /** Into the ledger, and then into the conversation. */
+  readonly record: (draft: EventDraft) => Promise<void>
+  /** Milliseconds until the deadline, at least 0. */
+  readonly remaining: () => number
+  readonly close: () => void
+}
+
+export function openSession(options: AgentOptions): Session {
+  const history = options.history ?? new History()
+  const deadline = new AbortController()
+  const remaining = () => Math.max(0, options.deadline - options.clock.now())
+  const timer = setTimeout(() => {
+    deadline.abort(
+      new ForgeError('timed_out', `the time limit of ${options.limits.timeout} s was reached`, {
+        hint: 'raise it with --timeout',
+      }),
+    )
+  }, remaining())
+  return {
+    options,
+    history,
+    requests: new Requests(options),
+    signal: AbortSignal.any([options.signal, deadline.signal]),
+    async record(draft) {
+      history.apply(await options.record(draft))
+    },
+    remaining,
+    close: () => clearTimeout(timer),
+  }
+}
