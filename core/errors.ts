@@ -41,6 +41,7 @@ export const errorTable = {
   egress_denied: row(7, 403, false, 'the egress policy does not allow this host'),
   budget_spent: row(8, 402, false, 'the budget is spent'),
   sandbox_lost: row(9, 410, false, 'the sandbox is gone'),
+  wire_lost: row(9, 503, true, 'the connection into the sandbox broke'),
   timed_out: row(124, 504, true, 'the time limit was reached'),
   interrupted: row(130, 499, true, 'interrupted'),
   terminated: row(143, 499, true, 'terminated'),

@@ -6,6 +6,16 @@ import { DiffStat, RunOutcome, RunSpec, RunState, Tokens, Usd } from '../run/run
 
 export const eventSchemaName = 'forge.events/1'
 
+const Ending = z.object({
+  outcome: RunOutcome,
+  summary: z.string().nullable(),
+  reason: z.string().nullable(),
+  turns: z.number().int(),
+  check: z
+    .object({ command: z.string(), exitCode: z.number().int().nullable(), passed: z.boolean() })
+    .nullable(),
+})
+
 /**
  * What each type of event carries. Bulk is never inline: it is a blob, named by digest.
  * Adding a type or an optional field keeps the schema's version; anything else makes a new one.
@@ -20,7 +30,9 @@ export const eventData = {
   'sandbox.destroyed': z.object({ sandbox: SandboxId }),
   'workspace.prepared': z.object({
     path: z.string(),
+    branch: z.string(),
     start: z.string().nullable(),
+    head: z.string().nullable(),
     files: z.number().int(),
     bytes: z.number().int(),
     ms: z.number(),
@@ -90,6 +102,8 @@ export const eventData = {
     rule: z.string(),
     reason: z.string().optional(),
     address: z.string().optional(),
+    /** How many equal decisions, close after one another, it stands for; absent: one. */
+    count: z.number().int().positive().optional(),
   }),
   'check.started': z.object({ command: z.string(), attempt: z.number().int() }),
   'check.finished': z.object({
@@ -101,20 +115,15 @@ export const eventData = {
     output: z.string(),
     ms: z.number(),
   }),
+  /** The agent will do no more; what follows is bringing its work out and clearing up. */
+  'agent.finished': Ending.extend({ error: ErrorShape.optional() }),
   'run.warning': z.object({ message: z.string(), hint: z.string().optional() }),
-  'run.finished': z.object({
-    outcome: RunOutcome,
+  'run.finished': Ending.extend({
     exitCode: z.number().int(),
-    summary: z.string().nullable(),
-    reason: z.string().nullable(),
     error: ErrorShape.optional(),
-    turns: z.number().int(),
     tokens: Tokens,
     cost: Usd.nullable(),
     diff: DiffStat.nullable(),
-    check: z
-      .object({ command: z.string(), exitCode: z.number().int().nullable(), passed: z.boolean() })
-      .nullable(),
     ms: z.number(),
   }),
 } as const

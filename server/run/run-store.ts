@@ -147,17 +147,15 @@ class PostgresRunStore implements RunStore {
         lastSeq: 1,
       }
       const [made] = await tx.insert(runs).values(row).returning(shown)
-      await tx
-        .insert(events)
-        .values({
-          runId: id,
-          seq: 1,
-          at: createdAt,
-          actor,
-          type: first.type,
-          data: first.data as EventData,
-          batch: 0,
-        })
+      await tx.insert(events).values({
+        runId: id,
+        seq: 1,
+        at: createdAt,
+        actor,
+        type: first.type,
+        data: first.data as EventData,
+        batch: 0,
+      })
       return toRun(made as ShownRow)
     })
   }

@@ -8,6 +8,7 @@ import type { KeyStore } from './keys.ts'
 import { Link } from './link.ts'
 import type { Created, SandboxProvider } from './provider.ts'
 import type { SandboxStore } from './sandbox-store.ts'
+import { steadyWire } from './steady-wire.ts'
 import type { Wire } from './wire/wire.ts'
 
 export interface SandboxesOptions {
@@ -38,7 +39,7 @@ export class Sandboxes implements SandboxService {
   readonly #options: SandboxesOptions
   readonly #links = new Map<SandboxId, Link>()
   readonly #lost = new Map<SandboxId, (reason: string) => void>()
-  readonly #inspecting = new Set<SandboxId>()
+  readonly #inspecting = new Map<SandboxId, Promise<void>>()
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: SandboxesOptions) {
@@ -82,13 +83,20 @@ export class Sandboxes implements SandboxService {
     })
   }
 
+  /** Throws `invalid_input` for a provider that there is not. */
+  assertProvider(name: string): void {
+    this.#candidates(name)
+  }
+
   #candidates(name: string): readonly SandboxProvider[] {
     const { providers } = this.#options
     if (name === 'auto') return providers
     const found = providers.filter((provider) => provider.name === name)
     if (found.length > 0) return found
     const known = ['auto', ...providers.map((provider) => provider.name)].join(', ')
-    throw new ForgeError('invalid_input', `there is no sandbox provider ${name}`, { hint: `take one of: ${known}` })
+    throw new ForgeError('invalid_input', `there is no sandbox provider ${name}`, {
+      hint: `take one of: ${known}`,
+    })
   }
 
   async #boot(provider: SandboxProvider, options: AcquireOptions): Promise<Sandbox> {
@@ -100,7 +108,12 @@ export class Sandboxes implements SandboxService {
       const pair = await keys.make(id)
       await store.move(id, 'provisioning')
       const created = await provider.create(
-        { id, limits: spec.limits, clientPublicKey: pair.client.publicKey, hostPrivateKey: pair.host.privateKey },
+        {
+          id,
+          limits: spec.limits,
+          clientPublicKey: pair.client.publicKey,
+          hostPrivateKey: pair.host.privateKey,
+        },
         signal,
       )
       return await this.#goLive(provider, row, { created, attachment: options.attachment })
@@ -138,6 +151,17 @@ export class Sandboxes implements SandboxService {
     const link = this.#links.get(id)
     if (!link) return Promise.reject(new ForgeError('sandbox_lost', `sandbox ${id} is not running`))
     return link.wire()
+  }
+
+  /** A wire that survives its connections: see `steadyWire`. */
+  steadyWire(id: SandboxId): Wire {
+    return steadyWire(
+      () => this.wire(id),
+      async () => {
+        await this.#inspect(id)
+        if (!this.#links.has(id)) throw new ForgeError('sandbox_lost', `sandbox ${id} is gone`)
+      },
+    )
   }
 
   async wireOf(ref: string): Promise<Wire> {
@@ -196,22 +220,28 @@ export class Sandboxes implements SandboxService {
     notify?.(reason)
   }
 
-  /** Asks the provider; a sandbox that is gone becomes `failed`, and what it left on the host is removed. */
-  async #inspect(id: SandboxId): Promise<void> {
+  /** Asks the provider, once for all who ask at the same time. */
+  #inspect(id: SandboxId): Promise<void> {
+    const asking = this.#inspecting.get(id)
+    if (asking) return asking
+    const asked = this.#inspectOnce(id)
+      .catch((error: unknown) =>
+        this.#options.log.error({ err: error, sandbox: id }, 'a sandbox could not be inspected'),
+      )
+      .finally(() => this.#inspecting.delete(id))
+    this.#inspecting.set(id, asked)
+    return asked
+  }
+
+  /** A sandbox that is gone becomes `failed`, and what it left on the host is removed. */
+  async #inspectOnce(id: SandboxId): Promise<void> {
     const link = this.#links.get(id)
-    if (!link || this.#inspecting.has(id)) return
-    this.#inspecting.add(id)
-    try {
-      const { provider, handle } = link.options
-      const liveness = await provider.inspect(id, handle)
-      if (liveness.state !== 'gone' || this.#links.get(id) !== link) return
-      await this.#fail(id, liveness.reason)
-      await this.#remove(provider, id)
-    } catch (error) {
-      this.#options.log.error({ err: error, sandbox: id }, 'a sandbox could not be inspected')
-    } finally {
-      this.#inspecting.delete(id)
-    }
+    if (!link) return
+    const { provider, handle } = link.options
+    const liveness = await provider.inspect(id, handle)
+    if (liveness.state !== 'gone' || this.#links.get(id) !== link) return
+    await this.#fail(id, liveness.reason)
+    await this.#remove(provider, id)
   }
 
   watch(): void {
