@@ -1,4 +1,5 @@
 import { initTRPC, TRPCError } from '@trpc/server'
+import type { ConfigService } from './config/service.ts'
 import { type ErrorShape, ForgeError } from './errors.ts'
 import type { RunService } from './run/service.ts'
 import type { SandboxService } from './sandbox/service.ts'
@@ -8,6 +9,7 @@ import type { ServerService } from './server/service.ts'
 export interface Context {
   /** `user:NAME`, as the ledger records it. */
   readonly actor: string
+  readonly config: ConfigService
   readonly runs: RunService
   readonly sandboxes: SandboxService
   readonly server: ServerService

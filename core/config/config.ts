@@ -54,7 +54,12 @@ export const ModelSection = z.object({
 
 export const SandboxSection = z.object({
   provider: z.string().default('auto').describe('the provider of a run without --provider'),
-  limits: SandboxLimits.prefault({}),
+  limits: SandboxLimits.extend({
+    memoryMb: SandboxLimits.shape.memoryMb.describe('memory of a sandbox, in MiB'),
+    pids: SandboxLimits.shape.pids.describe('processes and threads of a sandbox'),
+    diskMb: SandboxLimits.shape.diskMb.describe('everything that a sandbox can write to, in MiB'),
+    cpus: SandboxLimits.shape.cpus.describe('cores of a sandbox; unset: all of the host’s'),
+  }).prefault({}),
   keep: z
     .enum(['never', 'failed', 'always'])
     .default('never')
@@ -90,6 +95,15 @@ export const StoreSection = z.object({
   ),
 })
 
+export const RunSection = RunLimits.extend({
+  maxTurns: RunLimits.shape.maxTurns.describe('the most turns of a run without --max-turns'),
+  maxCost: RunLimits.shape.maxCost.describe('the most that a run may cost, in US dollars; unset: no limit'),
+  maxTokens: RunLimits.shape.maxTokens.describe(
+    'the most tokens of a run, input and output together; unset: no limit',
+  ),
+  timeout: RunLimits.shape.timeout.describe('the longest time of a run, in seconds'),
+})
+
 /** Every setting, with its default and a line for `forge config` and the docs. */
 export const Config = z
   .object({
@@ -97,7 +111,7 @@ export const Config = z
     sandbox: SandboxSection.prefault({}),
     egress: EgressSection.prefault({}),
     store: StoreSection.prefault({}),
-    run: RunLimits.prefault({}),
+    run: RunSection.prefault({}),
   })
   .strict()
 export type Config = z.infer<typeof Config>
