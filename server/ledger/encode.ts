@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { ForgeError } from '#core/errors.ts'
-import { Actor, type EventDraft, type EventType, eventData } from '#core/event/event.ts'
+import { Actor, type EventData, type EventDraft, type EventType, eventData } from '#core/event/event.ts'
 
 /** A draft that may be stored as it is. */
 export interface Encoded {
   readonly actor: string
   readonly type: EventType
-  readonly data: unknown
-  /** Of `data` as JSON. */
-  readonly bytes: number
+  readonly data: EventData
+  /** `data` as JSON. */
+  readonly json: string
 }
 
 /** Of one event's data as JSON. What is larger belongs into the blob store. */
@@ -50,7 +50,7 @@ function toJson(value: unknown): string {
 
 /** Throws `internal` for a draft that the event table does not allow (a bug in Forge), `too_large`. */
 export function encode(draft: EventDraft): Encoded {
-  const schema: z.ZodType | undefined = eventData[draft.type]
+  const schema: z.ZodType<EventData> | undefined = eventData[draft.type]
   if (schema === undefined)
     throw new ForgeError('internal', `there is no event type ${JSON.stringify(draft.type)}`)
   const parsed = schema.safeParse(draft.data)
@@ -67,6 +67,8 @@ export function encode(draft: EventDraft): Encoded {
       `an event ${draft.type} has ${bytes} bytes, and at most ${maxEventBytes} are stored`,
       { data: { bytes, maxBytes: maxEventBytes } },
     )
-  const data = unstorable.test(json) ? rebuild(parsed.data) : parsed.data
-  return { actor: storableText(actor.data), type: draft.type, data, bytes }
+  const found = { actor: storableText(actor.data), type: draft.type }
+  if (!unstorable.test(json)) return { ...found, data: parsed.data, json }
+  const data = rebuild(parsed.data) as EventData
+  return { ...found, data, json: JSON.stringify(data) }
 }

@@ -1,6 +1,5 @@
 import { and, desc, eq, like, ne, type SQL, sql } from 'drizzle-orm'
 import { ForgeError } from '#core/errors.ts'
-import type { EventData } from '#core/event/event.ts'
 import { type Clock, type IdPrefix, makeId, RunId, type SandboxId } from '#core/id.ts'
 import {
   assertRunMove,
@@ -153,7 +152,7 @@ class PostgresRunStore implements RunStore {
         at: createdAt,
         actor,
         type: first.type,
-        data: first.data as EventData,
+        data: first.data,
         batch: 0,
       })
       return toRun(made as ShownRow)

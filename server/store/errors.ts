@@ -46,8 +46,8 @@ const unavailable = (code: string) =>
   connectionCodes.has(code) || /^(08|57P|53300|28|3D)/.test(code) || code === '58030'
 
 /** Whether the same statement may succeed on a new connection. */
-export const isConnectionLoss = (error: unknown): boolean =>
-  connectionCodes.has(codeOf(error)) || /^(08|57P)/.test(codeOf(error))
+const isConnectionLoss = (error: unknown): boolean =>
+  connectionCodes.has(codeOf(error)) || /^(08|57P|53300)/.test(codeOf(error))
 
 /** Words what the driver threw: `store_unavailable`, `disk_full`, or `internal` for anything else. */
 export function storeError(error: unknown): ForgeError {

@@ -58,8 +58,14 @@ function assemble(kind: Store['kind'], parts: { connect: Connect; max: number })
     kind,
     sql: pool,
     db: drizzle(pool),
-    connect: ({ name, max }) =>
-      parts.connect({ max, max_lifetime: null, connection: { application_name: name.slice(0, 63) } }),
+    connect: ({ name, max, onNotify, onClose }) =>
+      parts.connect({
+        max,
+        max_lifetime: null,
+        connection: { application_name: name.slice(0, 63) },
+        ...(onNotify === undefined ? {} : { onnotify: onNotify }),
+        ...(onClose === undefined ? {} : { onclose: onClose }),
+      }),
     close: () => pool.end({ timeout: 5 }),
   }
 }
@@ -86,17 +92,20 @@ async function openEmbedded(options: StoreOptions & { kind: 'embedded' }): Promi
   }
 }
 
-function parseUrl(url: string): void {
-  const protocol = URL.canParse(url) ? new URL(url).protocol : ''
-  if (protocol === 'postgres:' || protocol === 'postgresql:') return
+/** Without an `application_name`: Forge tells its own connections apart by theirs. */
+function checkUrl(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : null
+  if (parsed?.protocol === 'postgres:' || parsed?.protocol === 'postgresql:') {
+    parsed.searchParams.delete('application_name')
+    return parsed.toString()
+  }
   throw new ForgeError('config_invalid', 'DATABASE_URL is not a PostgreSQL URL', {
     hint: 'it looks like postgres://USER:PASSWORD@HOST:5432/DATABASE',
   })
 }
 
 async function openGiven(options: StoreOptions & { kind: 'given' }): Promise<Store> {
-  parseUrl(options.url)
-  const connect = connector({ url: options.url })
+  const connect = connector({ url: checkUrl(options.url) })
   const store = assemble('given', { connect, max: options.max ?? 8 })
   let closing: Promise<void> | undefined
   const locks = connect({
