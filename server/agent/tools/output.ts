@@ -16,6 +16,11 @@ export function cleanOutput(bytes: Buffer | string): string {
     .toWellFormed()
 }
 
+/** The text of a file as it stands there, but for what the ledger cannot hold and for the way its lines end. */
+export function fileText(bytes: Buffer): string {
+  return bytes.toString('utf8').replaceAll('\r\n', '\n').replaceAll('\0', '\u2400')
+}
+
 function lastDrawn(line: string): string {
   return line.split('\r').findLast((part) => part !== '') ?? ''
 }

@@ -62,7 +62,7 @@ function outcome(command: string, report: CommandReport, seconds: number): ToolO
   else if (report.kept !== null) notes.push(wholeOutput(report, report.kept))
   const text = report.text === '' ? '(no output)' : report.text.replace(/\n$/, '')
   return {
-    title: `${oneLine(command, 100)} (${ended})`,
+    title: `${oneLine(command, 200)}${report.exitCode === null ? ` (${ended})` : ''}`,
     content: `${text}\n${notes.map((note) => `[${note}]`).join('\n')}`,
     isError: report.exitCode !== 0,
     exitCode: report.exitCode,
