@@ -8,7 +8,7 @@ export type ConfigSource = z.infer<typeof ConfigSource>
 export const ConfigItem = z.object({
   id: z.string(),
   /** Null when there is none, and always for a secret. */
-  value: z.unknown(),
+  value: z.json(),
   /** Whether there is a value: all that is said of a secret. */
   set: z.boolean(),
   source: ConfigSource,
