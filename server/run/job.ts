@@ -17,6 +17,8 @@ export interface AttachRequest {
   readonly credentials: ModelCredentials | undefined
   readonly meter: Meter
   readonly record: Record
+  /** There is a cost limit, so only models with a known price may be asked from inside. */
+  readonly pricedOnly: boolean
 }
 
 /** What running an agent needs from the rest of the server. */

@@ -30,6 +30,7 @@ const attachmentOf = (job: Job, parts: RunParts) => (): Attachment =>
     credentials: job.credentials,
     meter: job.meter,
     record: job.record,
+    pricedOnly: job.spec.limits.maxCost !== undefined,
   })
 
 /** A new sandbox, or after a crash the one that the run's work is in. Throws `sandbox_lost` when that one is gone. */

@@ -30,7 +30,8 @@ export class Link {
   }
 
   wire(): Promise<Wire> {
-    if (this.#closed) return Promise.reject(new ForgeError('sandbox_lost', `sandbox ${this.options.id} is gone`))
+    if (this.#closed)
+      return Promise.reject(new ForgeError('sandbox_lost', `sandbox ${this.options.id} is gone`))
     this.#wire ??= this.#connect().catch((error: unknown) => {
       this.#wire = null
       throw error

@@ -11,20 +11,23 @@ import type { SandboxStore } from './sandbox-store.ts'
 import { steadyWire } from './steady-wire.ts'
 import type { Wire } from './wire/wire.ts'
 
+/** Makes what answers on a sandbox's two ports out. */
+export type AttachmentFor = (sandbox: Sandbox) => Attachment | Promise<Attachment>
+
 export interface SandboxesOptions {
   readonly store: SandboxStore
   /** The strongest first: `auto` takes the first that works. */
   readonly providers: readonly SandboxProvider[]
   readonly keys: KeyStore
   /** For sandboxes that no run owns. */
-  readonly attachmentFor: (sandbox: Sandbox) => Attachment
+  readonly attachmentFor: AttachmentFor
   readonly log: Logger
 }
 
 export interface AcquireOptions {
   readonly spec: SandboxSpec
   readonly run: RunId | null
-  readonly attachment: (sandbox: Sandbox) => Attachment
+  readonly attachment: AttachmentFor
   readonly signal: AbortSignal
 }
 
@@ -130,7 +133,7 @@ export class Sandboxes implements SandboxService {
     { created, attachment }: { created: Created; attachment: AcquireOptions['attachment'] },
   ): Promise<Sandbox> {
     await this.#options.store.setHandle(row.id, created)
-    await this.#link(provider, row, { handle: created.handle, attachment: attachment(row) })
+    await this.#link(provider, row, { handle: created.handle, attachment: await attachment(row) })
     await this.wire(row.id)
     return this.#options.store.move(row.id, 'running')
   }
@@ -172,7 +175,7 @@ export class Sandboxes implements SandboxService {
   /**
    * Takes a running sandbox of an earlier server over for a run. Throws `sandbox_lost` when it is gone.
    */
-  async adopt(id: SandboxId, attachment: (sandbox: Sandbox) => Attachment): Promise<Sandbox> {
+  async adopt(id: SandboxId, attachment: AttachmentFor): Promise<Sandbox> {
     const row = await this.get(id)
     const stored = await this.#options.store.handle(id)
     const provider = this.#options.providers.find((candidate) => candidate.name === row.provider)
@@ -184,7 +187,7 @@ export class Sandboxes implements SandboxService {
       await this.#fail(id, reason)
       throw new ForgeError('sandbox_lost', `sandbox ${id} is gone: ${reason}`)
     }
-    await this.#link(provider, row, { handle: stored, attachment: attachment(row) })
+    await this.#link(provider, row, { handle: stored, attachment: await attachment(row) })
     await this.wire(id)
     return row
   }

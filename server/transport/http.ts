@@ -34,13 +34,20 @@ const execPath = /^\/v1\/sandboxes\/([^/?]{1,100})\/exec$/
 const maxMessage = 32 * 2 ** 20
 
 export async function httpServer(options: HttpOptions): Promise<HttpServer> {
-  const app = fastify({ loggerInstance: options.log, disableRequestLogging: true, forceCloseConnections: true, bodyLimit: maxMessage })
+  const app = fastify({
+    loggerInstance: options.log,
+    disableRequestLogging: true,
+    forceCloseConnections: true,
+    bodyLimit: maxMessage,
+  })
   app.setErrorHandler((error, _request, reply) => {
     const { status, body } = problemOf(error)
     reply.code(status).type('application/problem+json').send(body)
   })
   app.setNotFoundHandler((request, reply) => {
-    const { status, body } = problemOf(new ForgeError('not_found', `${request.method} ${request.url} is not served here`))
+    const { status, body } = problemOf(
+      new ForgeError('not_found', `${request.method} ${request.url} is not served here`),
+    )
     reply.code(status).type('application/problem+json').send(body)
   })
   app.get('/healthz', async () => options.health())

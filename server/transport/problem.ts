@@ -1,5 +1,5 @@
-import { STATUS_CODES } from 'node:http'
 import type { ServerResponse } from 'node:http'
+import { STATUS_CODES } from 'node:http'
 import { ForgeError } from '#core/errors.ts'
 
 /** RFC 9457 problem details; `forge` is the whole ErrorShape. */

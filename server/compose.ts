@@ -1,0 +1,205 @@
+import { randomBytes } from 'node:crypto'
+import path from 'node:path'
+import type { Logger } from 'pino'
+import type { Config } from '#core/config/config.ts'
+import type { Paths } from '#core/config/paths.ts'
+import type { Sandbox } from '#core/sandbox/sandbox.ts'
+import { configService, type LiveConfig } from './config/service.ts'
+import type { UpstreamSettings } from './egress/upstream.ts'
+import { fileBlobs } from './ledger/file-blobs.ts'
+import { postgresLedger } from './ledger/postgres-ledger.ts'
+import { type ServerFacts, serverService } from './lifecycle/server-service.ts'
+import { modelAccess } from './models/access.ts'
+import { modelGateway } from './models/gateway/gateway.ts'
+import { Meter } from './models/meter.ts'
+import { priceTable } from './models/prices.ts'
+import { defaultModelId, resolveModel } from './models/resolve.ts'
+import { makeUpstream } from './models/upstream.ts'
+import type { AttachRequest, RunParts } from './run/job.ts'
+import { Runs } from './run/run-service.ts'
+import { runStore } from './run/run-store.ts'
+import { attachment } from './sandbox/attach.ts'
+import { installCommands } from './sandbox/host-tools/ensure.ts'
+import { findHostTools } from './sandbox/host-tools/find.ts'
+import { keyStore } from './sandbox/keys.ts'
+import type { SandboxProvider } from './sandbox/provider.ts'
+import { bubblewrapProvider } from './sandbox/providers/bubblewrap/provider.ts'
+import { sandboxStore } from './sandbox/sandbox-store.ts'
+import { Sandboxes } from './sandbox/sandboxes.ts'
+import { unavailableProvider } from './sandbox/unavailable.ts'
+import { openStore } from './store/open.ts'
+import type { Store } from './store/store.ts'
+import { httpServer } from './transport/http.ts'
+import { gitWorkspaces } from './workspace/git-workspaces.ts'
+
+/** What only the process's main file knows. */
+export interface Surroundings {
+  readonly paths: Paths
+  readonly tools: string
+  readonly migrations: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly uid: number
+  readonly user: string
+  readonly node: string
+  readonly facts: ServerFacts
+  readonly log: Logger
+  /** Asks the process to stop. */
+  readonly stop: () => void
+}
+
+export interface Server {
+  close(): Promise<void>
+}
+
+const clock = { now: Date.now }
+
+async function providersOf(here: Surroundings): Promise<SandboxProvider[]> {
+  const found = await findHostTools(here.tools)
+  if (found.tools === null)
+    return [
+      unavailableProvider({
+        name: 'bubblewrap',
+        kernel: 'shared',
+        detail: `the host lacks ${found.missing.join(', ')}`,
+        fix: installCommands(found.missing),
+      }),
+    ]
+  return [
+    bubblewrapProvider({
+      stateDir: path.join(here.paths.data, 'bubblewrap'),
+      tools: found.tools,
+      serverUid: here.uid,
+      extraBin: [here.node],
+    }),
+  ]
+}
+
+const upstreamOf = (env: Surroundings['env']): UpstreamSettings => ({
+  https: env.HTTPS_PROXY ?? env.https_proxy,
+  http: env.HTTP_PROXY ?? env.http_proxy,
+  noProxy: env.NO_PROXY ?? env.no_proxy,
+})
+
+const openDatabase = (here: Surroundings, config: Config): Promise<Store> => {
+  const url = config.store.databaseUrl
+  const onProgress = (message: string) => here.log.info(message)
+  return url === undefined
+    ? openStore({ kind: 'embedded', dataDir: here.paths.data, migrations: here.migrations, onProgress })
+    : openStore({ kind: 'given', url, migrations: here.migrations, onLockLost: here.stop })
+}
+
+/** Everything that goes out of a sandbox goes through these. */
+function wayOut(here: Surroundings, config: LiveConfig) {
+  const settings = upstreamOf(here.env)
+  const upstream = makeUpstream({ proxyUrl: settings.https ?? settings.http, noProxy: settings.noProxy })
+  const forRun = (request: AttachRequest) =>
+    attachment({
+      allow: request.allow,
+      upstream: settings,
+      onDecision: (data) => {
+        const recorded = request.record({ actor: 'sandbox', type: 'egress.decided', data })
+        recorded.catch((error: unknown) => here.log.warn({ err: error }, 'an egress decision came too late'))
+      },
+      gateway: modelGateway({
+        access: modelAccess(request.config.model, request.credentials),
+        prices: priceTable(request.config.model.prices),
+        meter: request.meter,
+        record: request.record,
+        upstream,
+        now: clock.now,
+        pricedOnly: request.pricedOnly,
+      }),
+    })
+  const withoutRun = (sandbox: Sandbox, allow: readonly string[]) =>
+    attachment({
+      allow: [...config.current().egress.allow, ...allow],
+      upstream: settings,
+      onDecision: (decision) => here.log.info({ sandbox: sandbox.id, ...decision }, 'egress decided'),
+      gateway: modelGateway({
+        access: modelAccess(config.current().model),
+        prices: priceTable(config.current().model.prices),
+        meter: new Meter({}),
+        record: async (draft) => here.log.info({ sandbox: sandbox.id, ...draft.data }, draft.type),
+        upstream,
+        now: clock.now,
+      }),
+    })
+  return { upstream, forRun, withoutRun }
+}
+
+/** Builds every service of the server and starts it. The caller holds the data directory's lock. */
+export async function startServer(here: Surroundings): Promise<Server> {
+  const { log, paths } = here
+  const config = await configService({ dir: paths.config, env: here.env })
+  const store = await openDatabase(here, config.current())
+  const random = (bytes: number) => randomBytes(bytes)
+  const runs = runStore(store, { random, clock })
+  const sandboxRows = sandboxStore(store, { random, clock })
+  const ledger = postgresLedger({ store, clock })
+  const blobs = fileBlobs(path.join(paths.data, 'blobs'))
+  const out = wayOut(here, config)
+  const sandboxes = new Sandboxes({
+    store: sandboxRows,
+    providers: await providersOf(here),
+    keys: keyStore(path.join(paths.data, 'keys')),
+    attachmentFor: async (sandbox) => out.withoutRun(sandbox, await sandboxRows.allow(sandbox.id)),
+    log,
+  })
+  const modelOptions = () => ({ config: config.current().model, upstream: out.upstream })
+  const parts: RunParts = {
+    ledger,
+    runs,
+    blobs,
+    sandboxes,
+    workspaces: gitWorkspaces({ blobs, dir: path.join(paths.data, 'workspaces') }),
+    config: () => config.current(),
+    attach: out.forRun,
+    resolveModel: (id, credentials) => resolveModel({ ...modelOptions(), credentials, id }),
+    now: clock.now,
+    log,
+  }
+  const runService = new Runs(parts)
+  const server = serverService({
+    facts: here.facts,
+    store,
+    runs,
+    sandboxes: sandboxRows,
+    defaultModel: () => defaultModelId(modelOptions()).catch(() => 'unknown'),
+    stop: here.stop,
+  })
+  const http = await httpServer({
+    context: { actor: `user:${here.user}`, runs: runService, sandboxes, server, config },
+    blobs,
+    openWire: (ref) => sandboxes.wireOf(ref),
+    log,
+    health: () => ({ ok: true, pid: here.facts.pid, version: here.facts.version }),
+  })
+  await takeUp(parts, runService, sandboxes)
+  await http.listen(paths.socket)
+  return {
+    async close() {
+      await http.close()
+      await runService.close()
+      sandboxes.close()
+      await ledger.close()
+      out.upstream.close()
+      await store.close()
+    },
+  }
+}
+
+/** Brings what an earlier server left into order, then goes on with its runs. */
+async function takeUp({ runs, config, log }: RunParts, service: Runs, sandboxes: Sandboxes): Promise<void> {
+  const unfinished = await runs.unfinished()
+  const owners = new Set(unfinished.map((run) => run.sandbox))
+  const { keep } = config().sandbox
+  const report = await sandboxes.reconcile((row) => {
+    if (row.run === null) return 'adopt'
+    if (owners.has(row.id)) return 'later'
+    return keep === 'never' ? 'remove' : 'adopt'
+  })
+  if (unfinished.length > 0 || report.removed > 0)
+    log.info({ runs: unfinished.length, ...report }, 'took up what was left')
+  sandboxes.watch()
+  await service.resume(unfinished)
+}
