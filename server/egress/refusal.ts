@@ -13,22 +13,25 @@ export interface Refusal {
 
 export const refusalHeader = 'X-Forge-Egress'
 
+function waysToAllow(target: Target, { rule }: Verdict): string[] {
+  const where = authorityOf(target)
+  if (rule === 'not_allowed' || target.address)
+    return [
+      `to allow it for one run: forge run --allow ${where}`,
+      `to allow it for every sandbox: forge config set egress.allow … (the whole list, with ${where} added)`,
+    ]
+  return [
+    'to allow it, the address or its range needs an entry of its own besides the name:',
+    `forge run --allow ${where} --allow ADDRESS/BITS:${target.port}, or forge config set egress.allow …`,
+  ]
+}
+
 /** For what the policy refused; `target` is null when the request did not name a valid one. */
 export function refused(target: Target | null, verdict: Verdict, status = 403): Refusal {
   const where = target ? authorityOf(target) : null
   const lines = [`Forge refused this connection${where ? ` to ${where}` : ''}.`, `rule: ${verdict.rule}`]
   if (verdict.reason) lines.push(`reason: ${verdict.reason}`)
-  if (where && verdict.rule === 'not_allowed') {
-    lines.push(`to allow it for one run: forge run --allow ${where}`)
-    lines.push(`to allow it for every sandbox: forge config set egress.allow … (add ${where} to the list)`)
-  } else if (where && status === 403) {
-    lines.push(
-      'to allow it, the address or its range needs an entry of its own besides the name, for example',
-    )
-    lines.push(
-      `forge run --allow ${where} --allow ADDRESS/BITS:${target?.port}, or forge config set egress.allow …`,
-    )
-  }
+  if (where && target && status === 403) lines.push(...waysToAllow(target, verdict))
   return {
     status,
     phrase: `Refused by Forge egress rule ${verdict.rule}${where ? `: ${where}` : ''}`,
