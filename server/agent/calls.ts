@@ -12,9 +12,6 @@ const graceMs = 3000
 
 const maxSideBySide = 8
 
-/** Where the sandbox keeps what is too long for the model. */
-export const keepFolder = '/tmp/forge/output'
-
 /** Runs the calls of the last answer that have no result yet. Every call that starts is also finished in the ledger. */
 export async function runCalls(session: Session): Promise<void> {
   for (const group of groups(session.history.pendingCalls)) {
@@ -80,7 +77,7 @@ async function perform(session: Session, { call, place }: PendingCall): Promise<
     wire: options.wire,
     workdir: options.workdir,
     signal,
-    keep: `${keepFolder}/${history.turn}-${place}.txt`,
+    keep: session.outputFile(`${history.turn}-${place}`),
     remaining,
   }
   return await untilAborted(tool.run(call.input, context), signal, graceMs)

@@ -1,4 +1,3 @@
-import { keepFolder } from './calls.ts'
 import { assertGoesOn, untilAborted } from './interruption.ts'
 import type { Session } from './session.ts'
 import { lastLines } from './tools/output.ts'
@@ -16,7 +15,7 @@ export async function runCheck(session: Session, command: string): Promise<void>
   await session.record({ actor: 'server', type: 'check.started', data: { command, attempt } })
   const began = options.clock.now()
   const timeout = Math.max(1, Math.min(maxMs, session.remaining()))
-  const keep = `${keepFolder}/check-${attempt}.txt`
+  const keep = session.outputFile(`check-${attempt}`)
   const running = runCommand(options.wire, { command, cwd: options.workdir, signal, timeout, keep })
   const report = await untilAborted(running, signal, graceMs)
   // A check that was cut off says nothing about the work, so it has no result; it runs again if the run goes on.

@@ -35,6 +35,8 @@ export interface AgentOptions {
   /** Milliseconds since the epoch: when the wall time of the run is spent. */
   readonly deadline: number
   readonly clock: Clock
+  /** A folder in the sandbox for outputs that are too long for the model; default `/tmp/forge/output`. */
+  readonly outputFolder?: string | undefined
   /** Characters of conversation in one request; beyond, old tool results are sent shortened. */
   readonly maxRequestChars?: number | undefined
 }

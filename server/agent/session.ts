@@ -15,6 +15,8 @@ export interface Session {
   readonly record: (draft: EventDraft) => Promise<void>
   /** Milliseconds until the deadline, at least 0. */
   readonly remaining: () => number
+  /** The file in the sandbox for a long output. */
+  readonly outputFile: (name: string) => string
   readonly close: () => void
 }
 
@@ -38,6 +40,7 @@ export function openSession(options: AgentOptions): Session {
       history.apply(await options.record(draft))
     },
     remaining,
+    outputFile: (name) => `${options.outputFolder ?? '/tmp/forge/output'}/${name}.txt`,
     close: () => clearTimeout(timer),
   }
 }
