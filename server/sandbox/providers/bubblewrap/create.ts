@@ -32,6 +32,14 @@ async function makeDisk(setup: Setup, dir: string, sizeMb: number): Promise<Enfo
   return { enforced: false, how: `not limited: ${setup.noImages}` }
 }
 
+/** Like Promise.all, but leaves nothing running when it rejects: what comes next is to clean up. */
+async function whenAllEnded<T extends readonly Promise<unknown>[]>(
+  parts: readonly [...T],
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(parts)
+  return Promise.all(parts)
+}
+
 /** Throws DiskRefused when the host will not mount the image; whatever it made is then still there. */
 export async function createSandbox(
   setup: Setup,
@@ -43,8 +51,8 @@ export async function createSandbox(
   const dir = common.places.dir(id)
   await assertRoom(common.places.sandboxes)
   await mkdir(dir, { mode: 0o700 })
-  const [uid, groups, disk] = await Promise.all([
-    uids === null ? null : uids.claim(id),
+  const [uid, groups, disk] = await whenAllEnded([
+    uids === null ? Promise.resolve(null) : uids.claim(id),
     cgroups.create(id, limits),
     makeDisk(setup, dir, limits.diskMb),
     writeFile(path.join(dir, inDir.hostKey), request.hostPrivateKey, { mode: 0o600 }),

@@ -61,7 +61,8 @@ if (defined $uid) {
   ($mount, $unshare, $setgroups, $setresgid, $setresuid) = map { $_ + 0 } split /,/, $option{syscalls};
   syscall($unshare, 0x20000) == 0 or fail(71, 'unshare');
   my ($none, $root, $empty, $tmpfs, $ext4, $sized) = ('none', '/', '', 'tmpfs', 'ext4', 'mode=755,size=1m');
-  mounted($none, $root, $empty, 0x44000, $empty) or fail(71, 'making mounts private');
+  # Recursively slave: what the host unmounts must not stay busy for a sandbox that lives on.
+  mounted($none, $root, $empty, 0x84000, $empty) or fail(71, 'parting from the mounts of the host');
   my @source = map { sysopen my $s, $_->[1], O_RDONLY or fail(71, "opening $_->[1]"); [$_->[0], $s] } @bind;
   my ($device, $device_path) = defined $option{image} ? loop_device($option{image}) : ();
   my $stage = $option{stage};

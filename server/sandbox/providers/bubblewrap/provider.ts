@@ -67,7 +67,7 @@ class Bubblewrap implements SandboxProvider {
 
   async create(request: CreateRequest, signal: AbortSignal): Promise<Created> {
     const setup = await this.#ready()
-    await this.destroy(request.id)
+    if (await this.#hasLeftovers(setup, request.id)) await this.destroy(request.id)
     try {
       return await createSandbox(setup, request, signal)
     } catch (error) {
@@ -78,6 +78,11 @@ class Bubblewrap implements SandboxProvider {
       }
       throw this.#explain(error, signal)
     }
+  }
+
+  /** The folder is the first that create makes, and the uid's claim the last that destroy removes. */
+  async #hasLeftovers({ common, uids }: Setup, id: SandboxId): Promise<boolean> {
+    return (await present(common.places.dir(id))) || ((await uids?.of(id)) ?? []).length > 0
   }
 
   #explain(error: unknown, signal: AbortSignal): unknown {

@@ -1,4 +1,4 @@
-import { lstat, readdir, readlink, realpath } from 'node:fs/promises'
+import { lstat, readdir, readlink, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { guestAccount, WORKDIR } from '../../guest-env.ts'
 import { guestForge, hostEtc } from './guest-files.ts'
@@ -20,11 +20,11 @@ export async function hostArguments(): Promise<string[]> {
     else if (found !== null) args.push('--ro-bind', `/${name}`, `/${name}`)
   }
   for (const file of hostEtc) {
-    const found = await lstat(file).catch(() => null)
-    if (found === null) continue
-    // A link into /usr would be followed to its target, which is what bwrap binds anyway.
-    const target = await realpath(file).catch(() => null)
-    if (target !== null) args.push('--ro-bind', target, file)
+    const found = await stat(file).catch(() => null)
+    if (found === null || (found.mode & 0o004) === 0) continue
+    // A copy costs less than a mount.
+    if (found.isDirectory()) args.push('--ro-bind', await realpath(file), file)
+    else args.push('--perms', '0644', '--file', `@file:${file}`, file)
   }
   return args
 }
