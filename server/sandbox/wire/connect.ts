@@ -32,8 +32,9 @@ function keyBlob(publicKey: string): Buffer {
 }
 
 /** The handshake. ssh2 reports errors on several objects and more than once: all lead to `session.end`. */
-function handshake(stream: Duplex, options: ConnectOptions): Promise<Session> {
+async function handshake(stream: Duplex, options: ConnectOptions): Promise<Session> {
   const expected = keyBlob(options.hostPublicKey)
+  if (options.signal?.aborted) throw new ForgeError('interrupted', 'connecting to the sandbox was stopped')
   const client = new ssh2.Client()
   const session = new Session(client, stream)
   const { promise, resolve, reject } = Promise.withResolvers<Session>()
@@ -54,30 +55,34 @@ function handshake(stream: Duplex, options: ConnectOptions): Promise<Session> {
   client.on('close', () => session.end('the stream was closed'))
   client.once('ready', () => resolve(session))
   stream.on('error', (error) => session.end(error.message))
-  client.connect({
-    sock: stream as ConnectSocket,
-    username: options.user ?? guestUser,
-    privateKey: options.clientPrivateKey,
-    authHandler: ['publickey'],
-    hostVerifier: (key: Buffer) => {
-      if (key.equals(expected)) return true
-      fail(
-        new ForgeError(
-          'sandbox_lost',
-          'the other end of the stream is not this sandbox: its host key differs',
-        ),
-      )
-      return false
-    },
-    algorithms: {
-      kex: ['curve25519-sha256'],
-      cipher: ['aes128-gcm@openssh.com'],
-      serverHostKey: ['ssh-ed25519'],
-    },
-    readyTimeout: 0,
-    keepaliveInterval: options.keepalive ?? 10_000,
-    keepaliveCountMax: 3,
-  })
+  try {
+    client.connect({
+      sock: stream as ConnectSocket,
+      username: options.user ?? guestUser,
+      privateKey: options.clientPrivateKey,
+      authHandler: ['publickey'],
+      hostVerifier: (key: Buffer) => {
+        if (key.equals(expected)) return true
+        fail(
+          new ForgeError(
+            'sandbox_lost',
+            'the other end of the stream is not this sandbox: its host key differs',
+          ),
+        )
+        return false
+      },
+      algorithms: {
+        kex: ['curve25519-sha256'],
+        cipher: ['aes128-gcm@openssh.com'],
+        serverHostKey: ['ssh-ed25519'],
+      },
+      readyTimeout: 0,
+      keepaliveInterval: options.keepalive ?? 10_000,
+      keepaliveCountMax: 3,
+    })
+  } catch (cause) {
+    fail(new ForgeError('invalid_input', 'the key of the sandbox’s client cannot be used', { cause }))
+  }
   return promise.finally(() => {
     clearTimeout(timer)
     options.signal?.removeEventListener('abort', onAbort)
@@ -91,11 +96,12 @@ type ConnectSocket = NonNullable<ssh2.ConnectConfig['sock']>
  * Throws `sandbox_lost` when the peer is not the sandbox, refuses or goes away, `timed_out`, `interrupted`.
  */
 export async function connectWire(stream: Duplex, options: ConnectOptions): Promise<Wire> {
-  if (options.signal?.aborted) {
+  // For good: a stream may report its end as an error long after the wire has ended.
+  stream.on('error', () => undefined)
+  const session = await handshake(stream, options).catch((error: unknown) => {
     stream.destroy()
-    throw new ForgeError('interrupted', 'connecting to the sandbox was stopped')
-  }
-  const session = await handshake(stream, options)
+    throw error
+  })
   const forwards = new ForwardsOut(session)
   const files: WireFiles = wireFiles(
     session,

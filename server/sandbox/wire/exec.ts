@@ -39,7 +39,11 @@ export async function start(
   if (stoppable) env[markName] = token
   const running = session.call<ClientChannel, Started>(
     (done) => session.client.exec(command, pty === undefined ? { env } : { env, pty }, done),
-    (channel) => attach({ session, request, mark: stoppable ? token : null }, channel),
+    (channel) =>
+      attach(
+        { session, request, mark: stoppable ? token : null, first: pty === undefined ? 'TERM' : 'HUP' },
+        channel,
+      ),
   )
   return running.catch((cause: unknown) => {
     if (cause instanceof ForgeError) throw cause
@@ -54,9 +58,11 @@ interface Attachment {
   readonly session: Session
   readonly request: ExecRequest
   readonly mark: string | null
+  /** What asks it to end: an interactive shell ignores TERM. */
+  readonly first: Signal
 }
 
-function attach({ session, request, mark }: Attachment, channel: ClientChannel): Started {
+function attach({ session, request, mark, first }: Attachment, channel: ClientChannel): Started {
   const outputs = channelOutputs(channel)
   const stdin = channelInput(channel)
   let unwatch = (): void => undefined
@@ -66,8 +72,8 @@ function attach({ session, request, mark }: Attachment, channel: ClientChannel):
     stdin.destroy()
   })
   const kill = async (): Promise<void> => {
-    const found = mark === null ? false : await sweep(session, mark).catch(() => false)
-    if (!found && !ending.exited) signalGroup(channel, 'TERM')
+    const found = mark === null ? false : await sweep(session, mark, first).catch(() => false)
+    if (!found && !ending.exited) signalGroup(channel, first)
   }
   const onAbort = () => ending.stop('abort', kill)
   unwatch = session.watch((lost) => ending.lose(lost))

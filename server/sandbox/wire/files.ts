@@ -100,8 +100,10 @@ class Files implements WireFiles {
   write(path: string, content: Buffer | string, mode?: number): Promise<void> {
     return this.#on(path, async () => {
       const bytes = typeof content === 'string' ? Buffer.from(content) : content
-      const present = await this.#lstat(path).catch(() => null)
-      const target = present?.isSymbolicLink() ? await this.#resolve(path) : path
+      const link = await this.#lstat(path).catch(() => null)
+      const isLink = link?.isSymbolicLink() === true
+      const target = isLink ? await this.#resolve(path) : path
+      const present = isLink ? await this.#lstat(target).catch(() => null) : link
       const kept = present?.isFile() ? present.mode & 0o7777 : 0o644
       const temporary = posix.join(posix.dirname(target), `.forge-${randomBytes(8).toString('hex')}`)
       const handle = await this.#create(temporary)

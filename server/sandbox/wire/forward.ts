@@ -16,7 +16,13 @@ function streamOf(session: Session, channel: Channel): Duplex {
   const input = channelInput(channel)
   const duplex = channelDuplex(channel, outputs, input)
   const unwatch = session.watch(() => duplex.destroy())
-  channel.on('close', () => input.destroy())
+  channel.on('close', () => {
+    input.destroy()
+    // Nobody listens and nothing is left to read: without a reader a stream would never end.
+    const unread = duplex.readableLength + outputs.stdout.readableLength
+    if (unread === 0 && duplex.readableFlowing === null && duplex.listenerCount('readable') === 0)
+      duplex.resume()
+  })
   duplex.on('close', unwatch)
   return duplex
 }
@@ -61,7 +67,12 @@ export class ForwardsOut {
     duplex.on('close', () => {
       this.#connections--
     })
-    onConnection(duplex)
+    try {
+      onConnection(duplex)
+    } catch (thrown) {
+      // One connection's trouble; ssh2 would end the whole wire for it.
+      duplex.destroy(thrown instanceof Error ? thrown : new Error(String(thrown)))
+    }
   }
 
   async open(port: number, onConnection: OnConnection): Promise<void> {

@@ -19,10 +19,10 @@ export function signalGroup(channel: ClientChannel, signal: Signal): void {
 }
 
 /**
- * TERM, at most two seconds, then KILL, to the group of every process that bears the mark. Only builtins:
+ * The first signal, at most two seconds, then KILL, to the group of every process that bears the mark. Only builtins:
  * it must work when no more process can be made. Exits 3 when there was none, 4 when one would not die.
  */
-const script = (mark: string): string => `mark=${markName}=${mark}
+const script = (mark: string, first: Signal): string => `mark=${markName}=${mark}
 nl=$'\\n'
 find() {
   found= IFS=$nl
@@ -40,7 +40,7 @@ find() {
 send() { IFS=' '; for g in $found; do kill -s "$1" -- "-$g" 2>/dev/null; done; }
 find
 [[ $found ]] || exit 3
-send TERM
+send ${first}
 for ((i = 0; i < 40; i++)); do
   read -rt 0.05 _
   find
@@ -55,10 +55,10 @@ done
 exit 4`
 
 /** Ends all of a command's processes; resolves to false when none was found. Its standard input is held open as a clock. */
-export function sweep(session: Session, mark: string): Promise<boolean> {
+export function sweep(session: Session, mark: string, first: Signal): Promise<boolean> {
   return session
     .call<ClientChannel, Promise<boolean>>(
-      (done) => session.client.exec(script(mark), { env: { SHLVL: '1' } }, done),
+      (done) => session.client.exec(script(mark, first), { env: { SHLVL: '1' } }, done),
       (channel) =>
         new Promise((resolve) => {
           channel.on('error', () => undefined).resume()

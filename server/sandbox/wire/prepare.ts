@@ -6,14 +6,15 @@ import type { ExecRequest } from './wire.ts'
 const longestString = 120_000
 /** sshd 9.2 ignores environment requests after the 128th. */
 const mostVariables = 120
-const shellName = /^[A-Za-z_][A-Za-z0-9_]*$/
 
-/** sshd sets these itself, after the requests of the client. */
-const setBySshd = new Set(['USER', 'LOGNAME', 'HOME', 'PATH', 'MAIL', 'SHELL', 'TZ', 'TERM'])
+const shellName = /^[A-Za-z_][A-Za-z0-9_]*$/
+/** Names that mean something to the shell that would export them, and that no configuration of sshd sets. */
+const shellsOwn =
+  /^(BASH.*|UID|EUID|PPID|SHELLOPTS|IFS|SHLVL|_|PS4|OPTIND|POSIXLY_CORRECT|FUNCNAME|GROUPS|DIRSTACK)$/
 
 export interface Prepared {
   readonly command: string
-  /** For SSH environment requests: unlike an argument, nobody else in the guest sees them in a process list. */
+  /** For SSH environment requests: unlike an argument, nobody in the guest sees them in a process list. */
   readonly env: Record<string, string>
   /** A file that the command reads and removes; null nearly always. */
   readonly script: { readonly path: string; readonly content: string } | null
@@ -34,12 +35,49 @@ function checkVariable(name: string, value: string): void {
     )
 }
 
-function checkCwd(cwd: string): void {
+interface Environment {
+  readonly sent: Record<string, string>
+  /** Shell lines that come before the command. */
+  readonly lines: string[]
+  readonly overflow: boolean
+}
+
+/**
+ * sshd sets HOME, PATH and whatever its configuration names after the requests of the client. So a variable
+ * travels under a name of ours, and the shell gives it its own: the values never stand in an argument.
+ */
+function environment(variables: Record<string, string>): Environment {
+  const sent: Record<string, string> = { SHLVL: '1' }
+  const renamed: string[] = []
+  const literal: string[] = []
+  let count = 1
+  for (const [name, value] of Object.entries(variables)) {
+    checkVariable(name, value)
+    const renames = shellName.test(name) && !shellsOwn.test(name)
+    const fits = count < mostVariables
+    if (!renames && !fits)
+      throw new ForgeError('invalid_input', `more than ${mostVariables} environment variables`)
+    if (!fits) literal.push(`export ${name}=${quoteOne(value)}`)
+    else if (renames) {
+      const alias = `_FORGE_${renamed.length}`
+      sent[alias] = value
+      renamed.push(`${name}=$${alias}`)
+    } else sent[name] = value
+    count++
+  }
+  const aliases = renamed.map((_, index) => `_FORGE_${index}`).join(' ')
+  const lines = renamed.length === 0 ? [] : [`export ${renamed.join(' ')}; unset ${aliases}`]
+  return { sent, lines: [...lines, ...literal], overflow: literal.length > 0 }
+}
+
+function changeDirectory(cwd: string | undefined): string[] {
+  if (cwd === undefined) return []
   if (!cwd.startsWith('/') || cwd.includes('\0'))
     throw new ForgeError(
       'invalid_input',
       `the working directory ${JSON.stringify(cwd)} is not an absolute path`,
     )
+  return [`cd ${quoteOne(cwd)} || exit 126`]
 }
 
 /**
@@ -47,37 +85,11 @@ function checkCwd(cwd: string): void {
  * 0600 under /tmp named after `token`, which the shell reads and removes before anything else.
  */
 export function prepare(request: Omit<ExecRequest, 'timeout' | 'signal'>, token: string): Prepared {
-  const env: Record<string, string> = { SHLVL: '1' }
-  const lines: string[] = []
-  let sent = 1
-  for (const [name, value] of Object.entries(request.env ?? {})) {
-    checkVariable(name, value)
-    const isShellName = shellName.test(name)
-    if (setBySshd.has(name) || name.startsWith('SSH_') || (sent >= mostVariables && isShellName)) {
-      if (!isShellName) throw new ForgeError('invalid_input', `the variable ${name} cannot be set`)
-      lines.push(`export ${name}=${quoteOne(value)}`)
-    } else if (sent >= mostVariables) {
-      throw new ForgeError(
-        'invalid_input',
-        `more than ${mostVariables} variables with names no shell can set`,
-      )
-    } else {
-      env[name] = value
-      sent++
-    }
-  }
-  if (request.cwd !== undefined) {
-    checkCwd(request.cwd)
-    lines.push(`cd ${quoteOne(request.cwd)} || exit 126`)
-  }
   if (request.command.includes('\0')) throw new ForgeError('invalid_input', 'the command holds a NUL byte')
-  const command = [...lines, request.command].join('\n')
-  const overflow = lines.length > 20
-  if (!overflow && Buffer.byteLength(command) <= longestString) return { command, env, script: null }
+  const { sent, lines, overflow } = environment(request.env ?? {})
+  const command = [...lines, ...changeDirectory(request.cwd), request.command].join('\n')
+  if (!overflow && Buffer.byteLength(command) <= longestString) return { command, env: sent, script: null }
   const path = `/tmp/.forge-exec-${token}`
-  return {
-    command: `eval "$(cat ${path}; rm -f ${path})"`,
-    env,
-    script: { path, content: command },
-  }
+  const read = `eval "$(cat ${path}; rm -f ${path})"`
+  return { command: read, env: sent, script: { path, content: command } }
 }

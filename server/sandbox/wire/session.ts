@@ -58,7 +58,7 @@ export class Session {
       try {
         start((error, value) => {
           unwatch()
-          if (error) return reject(this.#lost ?? error)
+          if (error) return reject(this.#why(error))
           try {
             resolve(take(value))
           } catch (thrown) {
@@ -67,8 +67,14 @@ export class Session {
         })
       } catch (thrown) {
         unwatch()
-        reject(thrown)
+        reject(this.#why(thrown))
       }
     })
+  }
+
+  /** ssh2 sees a destroyed stream before the stream says that it is closed. */
+  #why(error: unknown): unknown {
+    if (this.#stream.destroyed || !this.#stream.writable) this.end('the stream is closed')
+    return this.#lost ?? error
   }
 }
