@@ -3,7 +3,7 @@ import type { AssistantBlock } from '#core/model/message.ts'
 import type { Tokens } from '#core/run/run.ts'
 import type { ModelChunk } from '../provider.ts'
 import { toolCallOf } from '../tool-call.ts'
-import { StreamEvent, stopReason, streamEventTypes, type Usage } from './wire.ts'
+import { type AnthropicUsage, anthropicTokens, StreamEvent, stopReason, streamEventTypes } from './wire.ts'
 
 type Delta = Extract<ModelChunk, { kind: 'delta' }>
 type Start = Extract<StreamEvent, { type: 'content_block_start' }>['content_block']
@@ -74,7 +74,7 @@ function change(open: Open, delta: Change): Delta | null {
 /** Puts the events of one stream together. */
 export class Answer {
   readonly #blocks = new Map<number, Open>()
-  #usage: Usage = {}
+  #usage: AnthropicUsage = {}
   #stop: string | null = null
   #complete = false
 
@@ -122,12 +122,7 @@ export class Answer {
   }
 
   get tokens(): Tokens {
-    return {
-      input: this.#usage.input_tokens ?? 0,
-      output: this.#usage.output_tokens ?? 0,
-      cacheRead: this.#usage.cache_read_input_tokens ?? 0,
-      cacheWrite: this.#usage.cache_creation_input_tokens ?? 0,
-    }
+    return anthropicTokens(this.#usage)
   }
 
   get content(): AssistantBlock[] {

@@ -1,6 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk'
 import { z } from 'zod'
 import type { AssistantBlock, Message, StopReason } from '#core/model/message.ts'
+import type { Tokens } from '#core/run/run.ts'
 import type { ModelRequest } from '../provider.ts'
 
 type Block = Anthropic.ContentBlockParam
@@ -87,19 +88,26 @@ export function requestBody(model: string, request: ModelRequest): Anthropic.Mes
 }
 
 const tokens = z.number().int().nonnegative().nullish()
-const Usage = z.object({
+export const AnthropicUsage = z.object({
   input_tokens: tokens,
   output_tokens: tokens,
   cache_read_input_tokens: tokens,
   cache_creation_input_tokens: tokens,
 })
-export type Usage = z.infer<typeof Usage>
+export type AnthropicUsage = z.infer<typeof AnthropicUsage>
+
+export const anthropicTokens = (usage: AnthropicUsage): Tokens => ({
+  input: usage.input_tokens ?? 0,
+  output: usage.output_tokens ?? 0,
+  cacheRead: usage.cache_read_input_tokens ?? 0,
+  cacheWrite: usage.cache_creation_input_tokens ?? 0,
+})
 
 const index = z.number().int().nonnegative().max(10_000)
 
 /** The stream events that matter here; a block or delta of another type is `other`. */
 export const StreamEvent = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('message_start'), message: z.object({ usage: Usage }) }),
+  z.object({ type: z.literal('message_start'), message: z.object({ usage: AnthropicUsage }) }),
   z.object({
     type: z.literal('content_block_start'),
     index,
@@ -130,7 +138,7 @@ export const StreamEvent = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('message_delta'),
     delta: z.object({ stop_reason: z.string().nullish() }),
-    usage: Usage.optional(),
+    usage: AnthropicUsage.optional(),
   }),
   z.object({ type: z.literal('message_stop') }),
 ])

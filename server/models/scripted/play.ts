@@ -1,18 +1,11 @@
-import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
+import { writeTo } from '../write.ts'
 import { type Dialect, encodeFrame, type Frame } from './frames.ts'
 import type { Fault, Turn } from './script.ts'
 
 export function sendJson(response: ServerResponse, status: number, body: unknown): void {
   response.writeHead(status, { 'content-type': 'application/json', 'request-id': 'req_scripted' })
   response.end(JSON.stringify(body))
-}
-
-/** False when the client has gone away. */
-async function send(response: ServerResponse, text: string): Promise<boolean> {
-  if (response.destroyed) return false
-  if (!response.write(text)) await Promise.race([once(response, 'drain'), once(response, 'close')])
-  return !response.destroyed
 }
 
 /** Endless text needs an open text block before it. */
@@ -37,12 +30,12 @@ async function playFault(response: ServerResponse, fault: Fault, dialect: Dialec
       response.end('event: content_block_delta\ndata: {"type": "content_bl\n\n')
       return
     case 'huge':
-      await send(response, encodeFrame(dialect.textFrame('x'.repeat(fault.bytes))))
+      await writeTo(response, encodeFrame(dialect.textFrame('x'.repeat(fault.bytes))))
       response.end()
       return
     case 'endless': {
       const text = encodeFrame(dialect.textFrame('x'.repeat(fault.bytesPerEvent)))
-      while (await send(response, text)) await new Promise(setImmediate)
+      while (await writeTo(response, text)) await new Promise(setImmediate)
       return
     }
     case 'silence':
@@ -78,7 +71,7 @@ export async function play(response: ServerResponse, playing: Playing): Promise<
   })
   const frames = dialect.frames(turn, model).filter(playing.keep)
   const sent = fault === undefined ? frames : frames.slice(0, framesBefore(fault))
-  for (const frame of sent) if (!(await send(response, encodeFrame(frame)))) return
+  for (const frame of sent) if (!(await writeTo(response, encodeFrame(frame)))) return
   if (fault === undefined) response.end()
   else await playFault(response, fault, dialect)
 }
