@@ -45,9 +45,9 @@ export async function insertGroup(
     ), counts AS (
       SELECT r, max(n) AS n FROM input GROUP BY r
     ), locked AS MATERIALIZED (
-      SELECT id FROM runs WHERE id = ANY(${ids}::text[]) AND NOT closed ORDER BY id FOR NO KEY UPDATE
+      SELECT id FROM runs WHERE id = ANY(string_to_array(${ids.join(' ')}, ' ')) AND NOT closed ORDER BY id FOR NO KEY UPDATE
     ), bumped AS (
-      UPDATE runs SET last_seq = runs.last_seq + counts.n, closed = runs.id = ANY(${closing}::text[])
+      UPDATE runs SET last_seq = runs.last_seq + counts.n, closed = runs.id = ANY(string_to_array(${closing.join(' ')}, ' '))
       FROM counts JOIN locked ON locked.id = counts.r
       WHERE runs.id = counts.r AND NOT runs.closed
       RETURNING runs.id, runs.last_seq, counts.n
@@ -69,7 +69,7 @@ export async function findGroup(
 ): Promise<Map<string, number>> {
   const found = await sql<{ id: string; last: string }[]>`
     SELECT run_id AS id, max(seq) AS last FROM events
-    WHERE run_id = ANY(${ids as string[]}::text[]) AND batch = ${batch}::bigint GROUP BY run_id`
+    WHERE run_id = ANY(string_to_array(${ids.join(' ')}, ' ')) AND batch = ${batch}::bigint GROUP BY run_id`
   return new Map(found.map(({ id, last }) => [id, Number(last)]))
 }
 

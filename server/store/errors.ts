@@ -3,16 +3,6 @@ import { DrizzleQueryError } from 'drizzle-orm/errors'
 import postgres from 'postgres'
 import { ForgeError } from '#core/errors.ts'
 
-/** The URL with `***` for its password, fit for messages and logs. */
-export function maskUrl(url: string): string {
-  if (!URL.canParse(url)) return 'the given URL'
-  const masked = new URL(url)
-  if (masked.password !== '') masked.password = '***'
-  for (const name of ['password', 'sslpassword', 'sslkey'])
-    if (masked.searchParams.has(name)) masked.searchParams.set(name, '***')
-  return masked.toString()
-}
-
 const connectionCodes = new Set([
   'CONNECTION_CLOSED',
   'CONNECTION_ENDED',

@@ -1,9 +1,11 @@
 import { drizzle } from 'drizzle-orm/postgres-js'
 import postgres, { type Options, type Sql } from 'postgres'
 import { ForgeError } from '#core/errors.ts'
+import { maskUrl, type ParsedUrl, parseDatabaseUrl } from './database-url.ts'
 import { type EmbeddedOptions, startEmbedded } from './embedded.ts'
-import { maskUrl, storeError } from './errors.ts'
-import { lockDatabase, lockName } from './lock-database.ts'
+import { storeError } from './errors.ts'
+import type { Lock } from './lock.ts'
+import { lockDatabase } from './lock-database.ts'
 import { migrate } from './migrate.ts'
 import type { Store } from './store.ts'
 
@@ -30,17 +32,20 @@ export type StoreOptions = {
 /** Makes clients of one database. */
 type Connect = (options: Options<Record<string, never>>) => Sql
 
-const connector = (base: { url: string } | { path: string; user: string; database: string }): Connect =>
+const connector = (base: ParsedUrl | { path: string; user: string; database: string }): Connect =>
   function connect(options) {
     const all = {
       connect_timeout: 10,
+      // Asking for array types runs by itself, and its failure on a broken connection reaches nobody.
+      fetch_types: false,
       // Reconnecting at once: whoever may repeat a statement waits between attempts by itself.
       backoff: () => 0,
       onnotice: () => undefined,
       ...options,
       connection: { TimeZone: 'UTC', ...options.connection },
     }
-    return 'url' in base ? postgres(base.url, all) : postgres({ ...base, ...all })
+    if (!('url' in base)) return postgres({ ...base, ...all })
+    return postgres(base.url, base.path === undefined ? all : { ...all, path: base.path })
   }
 
 async function assertVersion(sql: Sql): Promise<string> {
@@ -92,40 +97,26 @@ async function openEmbedded(options: StoreOptions & { kind: 'embedded' }): Promi
   }
 }
 
-/** Without an `application_name`: Forge tells its own connections apart by theirs. */
-function checkUrl(url: string): string {
-  const parsed = URL.canParse(url) ? new URL(url) : null
-  if (parsed?.protocol === 'postgres:' || parsed?.protocol === 'postgresql:') {
-    parsed.searchParams.delete('application_name')
-    return parsed.toString()
-  }
-  throw new ForgeError('config_invalid', 'DATABASE_URL is not a PostgreSQL URL', {
-    hint: 'it looks like postgres://USER:PASSWORD@HOST:5432/DATABASE',
-  })
-}
-
 async function openGiven(options: StoreOptions & { kind: 'given' }): Promise<Store> {
-  const connect = connector({ url: checkUrl(options.url) })
-  const store = assemble('given', { connect, max: options.max ?? 8 })
-  let closing: Promise<void> | undefined
-  const locks = connect({
-    max: 1,
-    max_lifetime: null,
-    connection: { application_name: lockName() },
-    onclose: () => closing === undefined && options.onLockLost?.(),
+  const store = assemble('given', {
+    connect: connector(parseDatabaseUrl(options.url)),
+    max: options.max ?? 8,
   })
+  let lock: Lock | undefined
+  let closing: Promise<void> | undefined
   const close = () => {
-    closing ??= Promise.all([store.close(), locks.end({ timeout: 5 })]).then(() => undefined)
+    closing ??= Promise.all([store.close(), lock?.release()]).then(() => undefined)
     return closing
   }
   try {
-    if (options.exclusive !== false) await lockDatabase(locks)
+    const onLost = options.onLockLost ?? (() => undefined)
+    if (options.exclusive !== false) lock = await lockDatabase({ connect: store.connect, onLost })
     return await ready({ ...store, close }, options.migrations)
   } catch (error) {
     await close()
     const { code, message, hint, data } = storeError(error)
     throw new ForgeError(code, `${maskUrl(options.url)}: ${message}`, {
-      hint: hint ?? 'check DATABASE_URL and that the database runs',
+      hint: hint ?? 'check DATABASE_URL, and that the database runs',
       ...(data === undefined ? {} : { data }),
       cause: error,
     })

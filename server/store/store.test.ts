@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { describeStore } from './conformance/suite.ts'
 import { openStore } from './open.ts'
-import { describeStore } from './suite.ts'
 
 const migrations = path.resolve('migrations')
 
@@ -11,9 +11,9 @@ describeStore('embedded', async () => {
   const store = await openStore({ kind: 'embedded', dataDir, migrations })
   return {
     store,
-    again: async () => {
-      const other = await openStore({ kind: 'embedded', dataDir, migrations })
-      return { ...other, close: () => other.sql.end() }
+    again: () => {
+      const url = `postgres://forge@/postgres?host=${encodeURIComponent(path.join(dataDir, 'postgres/run'))}`
+      return openStore({ kind: 'given', url, migrations, exclusive: false })
     },
     close: async () => {
       await store.close()
