@@ -55,7 +55,7 @@ export async function obtainSandbox(job: Job, parts: RunParts): Promise<SandboxI
     attachment,
     signal: job.controller.signal,
   })
-  await parts.runs.setSandbox(job.run.id, sandbox.id)
+  await parts.runs.update(job.run.id, { sandbox: sandbox.id, provider: sandbox.provider })
   watchFor(job, parts, sandbox.id)
   const data = { sandbox: sandbox.id, provider: sandbox.provider, ms: parts.now() - started }
   await job.record({ actor: 'server', type: 'sandbox.ready', data })

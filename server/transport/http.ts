@@ -2,7 +2,7 @@ import { chmod, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { type FastifyTRPCPluginOptions, fastifyTRPCPlugin } from '@trpc/server/adapters/fastify'
 import { applyWSSHandler } from '@trpc/server/adapters/ws'
-import { type FastifyBaseLogger, fastify } from 'fastify'
+import { type FastifyBaseLogger, fastify, LogController } from 'fastify'
 import { WebSocketServer } from 'ws'
 import { ForgeError } from '#core/errors.ts'
 import { type AppRouter, appRouter } from '#core/router.ts'
@@ -36,7 +36,7 @@ const maxMessage = 32 * 2 ** 20
 export async function httpServer(options: HttpOptions): Promise<HttpServer> {
   const app = fastify({
     loggerInstance: options.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     forceCloseConnections: true,
     bodyLimit: maxMessage,
   })
