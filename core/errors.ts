@@ -49,10 +49,11 @@ export const errorTable = {
 
 export type ErrorCode = keyof typeof errorTable
 export const errorCodes = Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]
-export const ErrorCodeSchema = z.enum(errorCodes)
+// Pure calls: a bundle that only throws ForgeError does without zod, which the client's quick start needs.
+export const ErrorCodeSchema = /* @__PURE__ */ z.enum(errorCodes)
 
 /** What crosses the wire for an error. `message` says what happened, `hint` what to do next. */
-export const ErrorShape = z.object({
+export const ErrorShape = /* @__PURE__ */ z.object({
   code: ErrorCodeSchema,
   message: z.string(),
   hint: z.string().optional(),
