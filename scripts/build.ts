@@ -13,14 +13,32 @@ const shared: BuildOptions = {
   external: ['cpu-features', '*.node'],
 }
 
+/** What bundled CommonJS packages expect to find: require() for Node's own modules, and their folder. */
+const requireBanner = {
+  js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); const __dirname = import.meta.dirname;",
+}
+
 /** CommonJS for what must start fast: Node's ESM loader costs some milliseconds. */
-const client: BuildOptions = {
+const fast: BuildOptions = {
   ...shared,
   format: 'cjs',
   outdir: 'dist',
   outExtension: { '.js': '.cjs' },
   minify: true,
-  entryPoints: { fast: 'cli/fast.ts', cli: 'cli/main.ts' },
+  entryPoints: { fast: 'cli/fast.ts' },
+}
+
+/** The rest of the client: each command is a chunk that is read when it is called. */
+const client: BuildOptions = {
+  ...shared,
+  format: 'esm',
+  outdir: 'dist',
+  outExtension: { '.js': '.mjs' },
+  chunkNames: 'cli/[name]-[hash]',
+  splitting: true,
+  minify: true,
+  entryPoints: { cli: 'cli/main.ts' },
+  banner: requireBanner,
 }
 
 const server: BuildOptions = {
@@ -33,13 +51,10 @@ const server: BuildOptions = {
     setup: 'server/setup.ts',
     'scripted-model': 'server/models/scripted/main.ts',
   },
-  // Bundled CommonJS packages call require() for Node's own modules.
-  banner: {
-    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
-  },
+  banner: requireBanner,
 }
 
 if (import.meta.main) {
   await rm('dist', { recursive: true, force: true })
-  await Promise.all([build(client), build(server)])
+  await Promise.all([build(fast), build(client), build(server)])
 }

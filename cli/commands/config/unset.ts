@@ -1,0 +1,16 @@
+import { call } from '../../client/call.ts'
+import { configDetails } from '../../output/config.ts'
+import { defineCommand, jsonFlag } from '../../program/command.ts'
+
+export const command = defineCommand({
+  describe: 'Takes one setting out of the configuration file, so that its default holds again.',
+  positionals: [{ name: 'SETTING', describe: 'its name, as forge config ls shows it', required: true }],
+  options: { json: jsonFlag },
+  examples: [['forge config unset run.maxTurns', '']],
+  async run(context, { options, positionals }) {
+    const item = await call(await context.server(), 'config.unset', { id: positionals[0] ?? '' })
+    if (options.json) await context.printJson(item)
+    else await context.print(configDetails(item, context.style))
+    return 0
+  },
+})

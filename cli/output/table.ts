@@ -1,0 +1,80 @@
+import stringWidth from 'string-width'
+import type { Paint } from './style.ts'
+
+export interface Column {
+  readonly title: string
+  readonly align?: 'left' | 'right'
+  /** Shortened first when the terminal is narrow; one column at most. */
+  readonly flexible?: boolean
+  readonly paint?: (cell: string) => string
+}
+
+/** Shortens to `width` terminal cells, with an ellipsis where something was cut. */
+export function shorten(text: string, width: number): string {
+  if (stringWidth(text) <= width) return text
+  if (width <= 0) return ''
+  let kept = ''
+  let used = 0
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    used += stringWidth(segment)
+    if (used > width - 1) break
+    kept += segment
+  }
+  return `${kept}…`
+}
+
+const pad = (text: string, width: number, align: Column['align']): string => {
+  const space = ' '.repeat(Math.max(0, width - stringWidth(text)))
+  return align === 'right' ? space + text : text + space
+}
+
+/** The widths that make a row fit `total` cells: the flexible column gives way first, then the widest, to 4 cells at least. */
+export function columnWidths(natural: number[], total: number, flexible: number): number[] {
+  const widths = [...natural]
+  const over = () => widths.reduce((sum, width) => sum + width, 2 * (widths.length - 1)) - total
+  const shrink = (index: number, least: number): void => {
+    const width = widths[index] ?? 0
+    widths[index] = Math.max(Math.min(width, least), width - Math.max(0, over()))
+  }
+  if (flexible >= 0) shrink(flexible, 12)
+  while (over() > 0) {
+    const widest = Math.max(...widths)
+    if (widest <= 4) break
+    shrink(widths.indexOf(widest), widest - 1)
+  }
+  return widths
+}
+
+/** Cells must be safe and without colour; columns are painted after they were fitted. Ends with a newline. */
+export function table(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  options: { width: number; head: Paint },
+): string {
+  const natural = columns.map((column, index) =>
+    Math.max(stringWidth(column.title), ...rows.map((row) => stringWidth(row[index] ?? ''))),
+  )
+  const widths = columnWidths(
+    natural,
+    options.width,
+    columns.findIndex((column) => column.flexible),
+  )
+  const line = (cells: readonly string[], paint: (cell: string, column: Column) => string): string =>
+    columns
+      .map((column, index) => {
+        const width = widths[index] ?? 0
+        const cell = shorten(cells[index] ?? '', width)
+        const last = index === columns.length - 1 && column.align !== 'right'
+        return paint(last ? cell : pad(cell, width, column.align), column)
+      })
+      .join('  ')
+      .trimEnd()
+  const head = options.head(
+    line(
+      columns.map((column) => column.title),
+      (cell) => cell,
+    ),
+  )
+  const body = rows.map((row) => line(row, (cell, column) => column.paint?.(cell) ?? cell))
+  return `${[head, ...body].join('\n')}\n`
+}
