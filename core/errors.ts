@@ -53,12 +53,13 @@ export const errorCodes = Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]
 export const ErrorCodeSchema = /* @__PURE__ */ z.enum(errorCodes)
 
 /** What crosses the wire for an error. `message` says what happened, `hint` what to do next. */
-export const ErrorShape = /* @__PURE__ */ z.object({
-  code: ErrorCodeSchema,
-  message: z.string(),
-  hint: z.string().optional(),
-  data: z.record(z.string(), z.unknown()).optional(),
-})
+export const ErrorShape = /* @__PURE__ */ (() =>
+  z.object({
+    code: ErrorCodeSchema,
+    message: z.string(),
+    hint: z.string().optional(),
+    data: z.record(z.string(), z.unknown()).optional(),
+  }))()
 export type ErrorShape = z.infer<typeof ErrorShape>
 
 export interface ForgeErrorOptions {
