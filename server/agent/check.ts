@@ -1,7 +1,9 @@
+import { ForgeError } from '#core/errors.ts'
 import { assertGoesOn, untilAborted } from './interruption.ts'
 import type { Session } from './session.ts'
 import { lastLines } from './tools/output.ts'
 import { type CommandReport, runCommand } from './tools/shell/command.ts'
+import { toldToModel } from './tools/tool.ts'
 
 const maxMs = 30 * 60_000
 const maxOutput = 8 * 1024
@@ -14,10 +16,7 @@ export async function runCheck(session: Session, command: string): Promise<void>
   const attempt = history.checkAttempts + 1
   await session.record({ actor: 'server', type: 'check.started', data: { command, attempt } })
   const began = options.clock.now()
-  const timeout = Math.max(1, Math.min(maxMs, session.remaining()))
-  const keep = session.outputFile(`check-${attempt}`)
-  const running = runCommand(options.wire, { command, cwd: options.workdir, signal, timeout, keep })
-  const report = await untilAborted(running, signal, graceMs)
+  const { exitCode, output } = await untilAborted(perform(session, command, attempt), signal, graceMs)
   // A check that was cut off says nothing about the work, so it has no result; it runs again if the run goes on.
   assertGoesOn(signal)
   await session.record({
@@ -26,12 +25,28 @@ export async function runCheck(session: Session, command: string): Promise<void>
     data: {
       command,
       attempt,
-      exitCode: report.exitCode,
-      passed: report.exitCode === 0,
-      output: lastLines(textOf(report, timeout), maxOutput),
+      exitCode,
+      passed: exitCode === 0,
+      output: lastLines(output, maxOutput),
       ms: options.clock.now() - began,
     },
   })
+}
+
+async function perform(
+  { options, signal, remaining, outputFile }: Session,
+  command: string,
+  attempt: number,
+): Promise<{ exitCode: number | null; output: string }> {
+  const timeout = Math.max(1, Math.min(maxMs, remaining()))
+  const keep = outputFile(`check-${attempt}`)
+  try {
+    const report = await runCommand(options.wire, { command, cwd: options.workdir, signal, timeout, keep })
+    return { exitCode: report.exitCode, output: textOf(report, timeout) }
+  } catch (thrown) {
+    if (!(thrown instanceof ForgeError) || !toldToModel.includes(thrown.code)) throw thrown
+    return { exitCode: null, output: thrown.message }
+  }
 }
 
 function textOf(report: CommandReport, timeout: number): string {

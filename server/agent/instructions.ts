@@ -29,7 +29,7 @@ for name in AGENTS.md CLAUDE.md; do
   fi
 done
 printf '\\0'
-find . -mindepth 2 -maxdepth 5 \\( -name .git -o -name node_modules \\) -prune -o -name AGENTS.md -type f -print0 2>/dev/null | head -z -n ${maxNested}
+find . -maxdepth 5 \\( -name .git -o -name node_modules \\) -prune -o -name AGENTS.md -type f ! -path ./AGENTS.md -print0 2>/dev/null | head -z -n ${maxNested}
 `
 
 /** \`AGENTS.md\`, or else \`CLAUDE.md\`, at the root of the work tree. Throws \`sandbox_lost\`, \`interrupted\`. */

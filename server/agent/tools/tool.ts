@@ -56,6 +56,7 @@ export const toldToModel: readonly ErrorCode[] = [
   'too_large',
   'invalid_input',
   'task_failed',
+  'wire_lost',
 ]
 
 /** A path argument of a tool. */
