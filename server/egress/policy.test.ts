@@ -121,6 +121,38 @@ test.each([
 })
 
 test.each([
+  '1.1.1.1',
+  '100.128.0.1',
+  '172.32.0.1',
+  '192.0.2.1',
+  '198.51.100.7',
+  '203.0.113.9',
+  '198.18.0.1',
+  '198.19.255.255',
+  '2001:db8::1',
+  '2606:4700::1111',
+  '64:ff9b::1.1.1.1',
+  '2002:101:101::1',
+  '::ffff:1.1.1.1',
+])('%s is harmless', (text) => {
+  const address = parseAddress(text)
+  if (!address) throw new Error('no address')
+  expect(specialRange(address)).toBeNull()
+})
+
+test('an address that no entry covers is refused by what it is', () => {
+  expect(verdict(['10.0.0.0/8:5432'], '10.1.2.3:5433')).toMatchObject({ allowed: false, rule: 'private' })
+  expect(verdict([], '169.254.169.254:80')).toMatchObject({ allowed: false, rule: 'link_local' })
+})
+
+test('a range wider than a special block does not open it, one within it does', () => {
+  const loopback = parseAddress('127.0.0.1')
+  if (!loopback) throw new Error('no address')
+  expect(egressPolicy(['126.0.0.0/7:80']).address(loopback, 80).allowed).toBe(false)
+  expect(egressPolicy(['127.0.0.0/8:80']).address(loopback, 80).allowed).toBe(true)
+})
+
+test.each([
   '0x7f.1:80',
   '0x7f000001:80',
   '2130706433:80',

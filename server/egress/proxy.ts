@@ -62,6 +62,16 @@ const overLimit: Verdict = {
   reason: 'too many connections at one time',
 }
 
+const badFraming: Verdict = {
+  allowed: false,
+  rule: 'invalid_request',
+  reason: 'the only transfer encoding that is passed on is chunked',
+}
+
+/** The body is re-framed on its way, so any other transfer encoding would change its meaning. */
+const plainFraming = ({ headers }: IncomingMessage): boolean =>
+  (headers['transfer-encoding'] ?? 'chunked').toLowerCase() === 'chunked'
+
 /** Only what a WebSocket client sends; any other `Upgrade` is dropped and the request goes on without it. */
 const asksForWebSocket = ({ method, headers }: IncomingMessage): boolean =>
   method === 'GET' &&
@@ -111,6 +121,7 @@ function serveRequests(server: Server, { clients, admit, limits }: Parts): void 
     const done = clients.begin(incoming.socket)
     if (!done) return respond(answer, refused(null, overLimit, 503))
     answer.once('close', done)
+    if (!plainFraming(incoming)) return respond(answer, refused(null, badFraming, 400))
     const admitted = await admit.http(incoming.url ?? '')
     if ('refusal' in admitted) return respond(answer, admitted.refusal)
     if (answer.destroyed) return void admitted.to.stream.destroy()
