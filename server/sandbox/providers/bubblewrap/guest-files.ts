@@ -10,7 +10,8 @@ export function guestFiles(extraPath: readonly string[]): Record<string, string>
       'nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin',
       '',
     ].join('\n'),
-    '/etc/group': `root:x:0:\ntty:x:5:\n${name}:x:${gid}:\nnogroup:x:65534:\n`,
+    // Without a group `tty`: sshd would give it the terminals, and only root may do that.
+    '/etc/group': `root:x:0:\n${name}:x:${gid}:\nnogroup:x:65534:\n`,
     '/etc/hosts': '127.0.0.1 localhost sandbox\n::1 localhost sandbox\n',
     '/etc/hostname': 'sandbox\n',
     '/etc/resolv.conf': '',
