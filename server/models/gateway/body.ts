@@ -32,6 +32,19 @@ async function readBytes(request: IncomingMessage, limit: number): Promise<Buffe
 
 const invalid = (message: string): Refusal => ({ status: 400, message })
 
+/** Dearer service, or another model than the one that is named: the meter could not price it. */
+const unpriced = [
+  'service_tier',
+  'speed',
+  'fallbacks',
+  'fallback_credit_token',
+  'billing_policy',
+  'inference_geo',
+]
+
+const withoutUnpriced = (body: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(body).filter(([name]) => !unpriced.includes(name)))
+
 /** Without the last chunk's usage a chat stream could not be metered, so it is asked for. */
 function withUsage(body: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const options = isRecord(body.stream_options) ? body.stream_options : {}
@@ -67,7 +80,7 @@ export async function readBody(
       message: `${reason}: a sandbox may not make the model API open connections (egress policy)`,
     }
   const stream = body.stream === true
-  const allowed = withClientTools(route.family, body)
+  const allowed = withClientTools(route.family, withoutUnpriced(body))
   const sent = route.api === 'openai.chat' && stream ? withUsage(allowed) : allowed
   return { model: body.model, stream, bytes: Buffer.from(JSON.stringify(sent)) }
 }

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { ForgeError } from '#core/errors.ts'
 import type { ModelUsage } from '#core/model/message.ts'
 import type { FamilyAccess } from '../access.ts'
 import { anthropicKeyHeaders } from '../anthropic/provider.ts'
@@ -102,9 +103,10 @@ export async function exchangeWith(exchange: Exchange): Promise<Exchanged> {
   const { response, route, body, access, prices } = exchange
   const answer = await send(exchange)
   const status = answer.statusCode ?? 502
-  if (isRedirect(status)) throw new Error(`the model API answered with a redirect (${status})`)
+  if (isRedirect(status))
+    throw new ForgeError('model_rejected', `the model API answered with a redirect (${status})`)
   if ((answer.headers['content-encoding'] ?? 'identity') !== 'identity')
-    throw new Error('the model API sent a compressed answer that was not asked for')
+    throw new ForgeError('model_rejected', 'the model API sent a compressed answer unasked')
   head(exchange, answer)
   const streamed = answer.headers['content-type']?.includes('text/event-stream') ?? false
   const tap = route.api === null ? null : usageTap(route.api, streamed)

@@ -30,13 +30,29 @@ const runsAtClient = (family: Family, tool: unknown): boolean => {
   return typeof type === 'string' && clientTools[family].test(type)
 }
 
-/** The body with only those tools that the client runs itself. */
+/** Namespaces hold tools of their own. */
+const clientToolsOf = (family: Family, tools: readonly unknown[]): unknown[] =>
+  tools
+    .filter((tool) => runsAtClient(family, tool))
+    .map((tool) =>
+      isRecord(tool) && Array.isArray(tool.tools)
+        ? { ...tool, tools: clientToolsOf(family, tool.tools) }
+        : tool,
+    )
+
+/** The body with only those tools that the client runs itself; conversation items can bring tools, too. */
 export function withClientTools(family: Family, body: Body): Body {
-  if (!Array.isArray(body.tools)) return body
-  const tools = body.tools.filter((tool) => runsAtClient(family, tool))
-  if (tools.length === body.tools.length) return body
-  const { tools: _tools, tool_choice, ...rest } = body
-  if (tools.length === 0) return rest
+  const input = Array.isArray(body.input)
+    ? body.input.map((item: unknown) =>
+        isRecord(item) && Array.isArray(item.tools)
+          ? { ...item, tools: clientToolsOf(family, item.tools) }
+          : item,
+      )
+    : body.input
+  const { tools: offered, tool_choice, ...rest } = input === undefined ? body : { ...body, input }
+  if (!Array.isArray(offered)) return input === undefined ? body : { ...body, input }
+  const tools = clientToolsOf(family, offered)
+  if (tools.length === 0 && offered.length > 0) return rest
   return { ...rest, tools, ...(tool_choice === undefined ? {} : { tool_choice }) }
 }
 
@@ -75,4 +91,4 @@ export function reachesOut(family: Family, body: Body): string | null {
 
 /** The items of a Responses request; what a function call or its output holds is data. */
 const itemsOf = (input: unknown): unknown[] =>
-  Array.isArray(input) ? input.filter((item) => isRecord(item) && item.type !== 'function_call') : []
+  Array.isArray(input) ? input.filter((item) => !(isRecord(item) && item.type === 'function_call')) : []
