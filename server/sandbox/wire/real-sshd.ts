@@ -79,7 +79,7 @@ export async function realSshd(options: { setEnv?: Record<string, string> } = {}
     for (const owned of ['home', 'host_key']) await chown(at(owned), uid, uid)
   }
   const server = [tools.sshd.path, '-i', '-e', '-f', at('sshd_config')]
-  const inside = `mount --bind ${at('passwd')} /etc/passwd && mount -t tmpfs -o size=1m,mode=777 none ${at('small')} && exec setpriv --reuid ${guest.uid} --regid ${guest.uid} --groups ${ttyGroup} -- "$@"`
+  const inside = `mount --bind ${at('passwd')} /etc/passwd && mount -t tmpfs -o size=1m,nr_inodes=50,mode=777 none ${at('small')} && exec setpriv --reuid ${guest.uid} --regid ${guest.uid} --groups ${ttyGroup} -- "$@"`
   const command = asRoot ? ['unshare', '--mount', 'sh', '-c', inside, 'sh', ...server] : server
   const pids = new Set<number>()
   return {
