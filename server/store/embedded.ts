@@ -14,7 +14,7 @@ import { adopt, type Postmaster, start, stop } from './embedded/postmaster.ts'
 export const ownUid = 59_432
 
 /** Where a copy of the binaries goes when root's data directory is closed to others; it holds nothing private. */
-const sharedRuntime = '/var/lib/forge/runtime'
+const sharedRuntime = '/var/cache/forge'
 
 export interface Embedded {
   /** What the driver connects with. */

@@ -117,7 +117,7 @@ export function describeFollow(subject: () => Subject): void {
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE (application_name LIKE 'forge ledger %' OR application_name LIKE 'forge listener %')
               AND datname = current_database()`
-          await sleep(20)
+          await sleep(20 + randomInt(60))
         }
       })()
       const results: Event[][] = []

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import {
-  access,
+  chmod,
   copyFile,
   lstat,
   mkdir,
@@ -68,6 +68,12 @@ export async function openToAll(dir: string): Promise<boolean> {
   }
 }
 
+async function existingParent(dir: string): Promise<string> {
+  let at = path.dirname(path.resolve(dir))
+  while (!(await exists(at))) at = path.dirname(at)
+  return at
+}
+
 async function usableByAll(native: string): Promise<boolean> {
   if (!(await openToAll(path.join(native, 'bin')))) return false
   const samples = ['bin/postgres', 'bin/initdb', 'lib/libpq.so.5.18', 'share/postgresql/postgres.bki']
@@ -82,21 +88,29 @@ async function usableByAll(native: string): Promise<boolean> {
   return modes.every((mode) => (mode & 0o004) !== 0)
 }
 
+/** Whatever the umask: for everybody to read and pass. */
+async function makeOpen(dir: string): Promise<void> {
+  await mkdir(dir, { recursive: true })
+  await chmod(dir, 0o755)
+}
+
 async function copyTree(from: string, to: string): Promise<void> {
-  await mkdir(to, { mode: 0o755 })
+  await makeOpen(to)
   for (const entry of await readdir(from, { withFileTypes: true })) {
     if (entry.name.endsWith('.a') || entry.name === 'pg_ctl') continue
     const [source, target] = [path.join(from, entry.name), path.join(to, entry.name)]
     if (entry.isDirectory()) await copyTree(source, target)
-    else if (entry.isFile()) await copyFile(source, target, constants.COPYFILE_FICLONE)
+    else if (entry.isFile()) {
+      await copyFile(source, target, constants.COPYFILE_FICLONE)
+      await chmod(target, ((await stat(source)).mode & 0o100) === 0 ? 0o644 : 0o755)
+    }
   }
 }
 
 async function copyOnce(root: string, links: Links, to: string): Promise<string> {
   const target = path.join(to, 'native')
   if (await exists(target)) return target
-  await mkdir(path.dirname(to), { recursive: true, mode: 0o755 })
-  await mkdir(to, { recursive: true, mode: 0o755 })
+  await makeOpen(to)
   const beside = await mkdtemp(path.join(to, 'copy-'))
   try {
     await copyTree(path.join(root, 'native'), path.join(beside, 'native'))
@@ -118,8 +132,10 @@ export async function findBinaries(options: {
   /** Another user than the present one is going to run them. */
   others: boolean
   copyTo: readonly string[]
+  /** Where the npm package is; default: where Node finds it. */
+  packageDir?: string
 }): Promise<Binaries> {
-  const root = packageDir()
+  const root = options.packageDir ?? packageDir()
   const { version } = z
     .object({ version: z.string() })
     .parse(JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')))
@@ -134,9 +150,8 @@ export async function findBinaries(options: {
   if (missing.length === 0 && (!options.others || (await usableByAll(native))))
     return { dir: native, version, major }
   for (const place of options.copyTo) {
-    await mkdir(place, { recursive: true, mode: 0o755 })
-    await access(place, constants.W_OK)
-    if (options.others && !(await openToAll(place))) continue
+    if (options.others && !(await openToAll(await existingParent(place)))) continue
+    await makeOpen(place)
     const dir = await copyOnce(root, links, path.join(place, `postgresql-${version}-${process.arch}`))
     return { dir, version, major }
   }

@@ -144,6 +144,8 @@ export interface ClusterOptions {
 
 export interface Cluster {
   readonly dir: string
+  /** Device and inode of `dir`, which hold also after somebody has removed it. */
+  readonly inode: { readonly dev: number; readonly ino: number }
   readonly runDir: string
   readonly log: string
   readonly owner: Owner | null
@@ -187,5 +189,6 @@ export async function ensureCluster(
   await chmod(runDir, 0o700)
   if (owner !== null) await chown(runDir, owner.uid, owner.gid)
   if (found !== null) await configure(dir, options.clientUser)
-  return { dir, runDir, log: path.join(base, 'postgres.log'), owner }
+  const inode = { dev: made.dev, ino: made.ino }
+  return { dir, inode, runDir, log: path.join(base, 'postgres.log'), owner }
 }

@@ -31,8 +31,8 @@ const alive = (pid: number): boolean => {
 
 /** PostgreSQL's processes stay in their data directory, so a process there is one of this cluster's: pids are reused, inodes in use are not. */
 async function worksIn(pid: number, cluster: Cluster): Promise<boolean> {
-  const [cwd, dir] = await Promise.all([stat(`/proc/${pid}/cwd`).catch(() => null), stat(cluster.dir)])
-  return cwd !== null && cwd.dev === dir.dev && cwd.ino === dir.ino
+  const cwd = await stat(`/proc/${pid}/cwd`).catch(() => null)
+  return cwd !== null && cwd.dev === cluster.inode.dev && cwd.ino === cluster.inode.ino
 }
 
 async function processesOf(cluster: Cluster): Promise<number[]> {
@@ -53,8 +53,9 @@ async function readPidFile(cluster: Cluster): Promise<{ pid: number; ready: bool
   }
 }
 
-async function endOf(pid: number): Promise<void> {
-  while (alive(pid)) await sleep(200, undefined, { ref: false })
+/** A process that is not ours to wait for. Dead but not yet reaped counts as ended: it has no directory any more. */
+async function endOf(pid: number, cluster: Cluster): Promise<void> {
+  while (await worksIn(pid, cluster)) await sleep(200, undefined, { ref: false })
 }
 
 async function waitUntilReady(cluster: Cluster, pid: number, ended: Promise<void>): Promise<boolean> {
@@ -74,8 +75,8 @@ async function waitUntilReady(cluster: Cluster, pid: number, ended: Promise<void
 /** The postmaster that already works on this cluster, for example after a crash of the Forge server. */
 export async function adopt(cluster: Cluster): Promise<Postmaster | null> {
   const file = await readPidFile(cluster)
-  if (file === null || !alive(file.pid) || !(await worksIn(file.pid, cluster))) return null
-  const ended = endOf(file.pid)
+  if (file === null || !(await worksIn(file.pid, cluster))) return null
+  const ended = endOf(file.pid, cluster)
   if (!(await waitUntilReady(cluster, file.pid, ended))) return null
   return { pid: file.pid, adopted: true, ended }
 }
@@ -157,11 +158,11 @@ export async function start(cluster: Cluster, binaries: Binaries): Promise<Postm
 /** A fast shutdown: open transactions are rolled back and everything is on disk when it resolves. */
 export async function stop(postmaster: Postmaster, cluster: Cluster): Promise<void> {
   for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
-    if (!alive(postmaster.pid) || !(await worksIn(postmaster.pid, cluster))) return
+    if (!(await worksIn(postmaster.pid, cluster))) return
     process.kill(postmaster.pid, signal)
     const deadline = Date.now() + fastStopTimeout
     while (Date.now() < deadline) {
-      if (!alive(postmaster.pid) || !(await worksIn(postmaster.pid, cluster))) return
+      if (!(await worksIn(postmaster.pid, cluster))) return
       await sleep(10)
     }
   }
