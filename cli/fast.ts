@@ -12,7 +12,7 @@ import { placesOf } from './program/places.ts'
 /** The two commands that prompts and status bars call all the time: no argument parser, no zod, no HTTP library. */
 interface Quick {
   readonly path: string
-  render(data: unknown, options: { json: boolean; style: Style; width: number }): string
+  render(data: unknown, options: { json: boolean; style: Style; width: number }): string | Promise<string>
 }
 
 const document = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`
@@ -54,7 +54,9 @@ export function start(root: string, argv: readonly string[], load: (file: string
     }
     const tty = isatty(1)
     const width = tty ? process.stdout.columns || 80 : 80
-    print(found.render(data, { json, style: makeStyle(wantsColour(env, tty)), width }))
+    void Promise.resolve(found.render(data, { json, style: makeStyle(wantsColour(env, tty)), width })).then(
+      print,
+    )
   })
 }
 

@@ -2,6 +2,7 @@ import type { ConfigItem } from '#core/config/service.ts'
 import { safe, safeLine } from './safe.ts'
 import type { Style } from './style.ts'
 import { table } from './table.ts'
+import { measureFor } from './width.ts'
 
 export const configValue = (item: ConfigItem): string => {
   if (item.secret) return item.set ? '(set, not shown)' : ''
@@ -9,11 +10,14 @@ export const configValue = (item: ConfigItem): string => {
   return typeof item.value === 'string' ? item.value : JSON.stringify(item.value)
 }
 
-export const configTable = (items: readonly ConfigItem[], options: { width: number; style: Style }): string =>
+export const configTable = async (
+  items: readonly ConfigItem[],
+  options: { width: number; style: Style },
+): Promise<string> =>
   table(
     [{ title: 'SETTING' }, { title: 'VALUE', flexible: true }, { title: 'FROM' }],
     items.map((item) => [item.id, safeLine(configValue(item)), item.source]),
-    { width: options.width, head: options.style.bold },
+    { width: options.width, head: options.style.bold, measure: await measureFor(JSON.stringify(items)) },
   )
 
 export const configDetails = (item: ConfigItem, style: Style): string =>

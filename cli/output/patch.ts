@@ -1,3 +1,4 @@
+import stringWidth from 'string-width'
 import type { FileChange, RunDiff } from '#core/workspace/workspace.ts'
 import { formatDiff } from './format.ts'
 import { safe, safeLine } from './safe.ts'
@@ -47,7 +48,7 @@ function fileLine(file: FileChange, options: { style: Style; width: number }): s
   const counts = file.binary
     ? 'binary'
     : `${style.green(`+${file.insertions ?? 0}`)} ${style.red(`-${file.deletions ?? 0}`)}`
-  return ` ${marks[file.status]} ${shorten(from + safeLine(file.path) + mode, Math.max(20, width - 20))}  ${counts}`
+  return ` ${marks[file.status]} ${shorten(from + safeLine(file.path) + mode, Math.max(20, width - 20), stringWidth)}  ${counts}`
 }
 
 export function diffStatText(diff: RunDiff, options: { style: Style; width: number }): string {

@@ -1,3 +1,4 @@
+import stringWidth from 'string-width'
 import type { Event, EventOf } from '#core/event/event.ts'
 import type { RunOutcome } from '#core/run/run.ts'
 import { formatCost, formatCount, formatDiff, formatDuration, totalTokens } from './format.ts'
@@ -130,6 +131,7 @@ export class RunView {
     const title = shorten(
       safeLine(`${data.name} ${withoutPrefix(data.title, data.name)}`),
       Math.max(20, width - tail.length - 6),
+      stringWidth,
     )
     const lines = failed ? lastLines(data.content, shownErrorLines) : []
     return this.#line(
@@ -157,13 +159,14 @@ export class RunView {
   }
 
   #quoted(line: string): string {
-    return this.#options.style.dim(`    ${shorten(line, Math.max(20, this.#options.width - 4))}`)
+    return this.#options.style.dim(`    ${shorten(line, Math.max(20, this.#options.width - 4), stringWidth)}`)
   }
 
   #live(text: string): string {
     if (!this.#options.live) return ''
     return (
-      this.#endLine() + this.#options.style.dim(`  … ${shorten(safeLine(text), this.#options.width - 5)}`)
+      this.#endLine() +
+      this.#options.style.dim(`  … ${shorten(safeLine(text), this.#options.width - 5, stringWidth)}`)
     )
   }
 

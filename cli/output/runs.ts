@@ -3,6 +3,7 @@ import { formatAge, formatCost, formatDiff } from './format.ts'
 import { safe, safeLine } from './safe.ts'
 import type { Paint, Style } from './style.ts'
 import { table } from './table.ts'
+import { measureFor } from './width.ts'
 
 /** What a run is now, in one word: its state, or how it ended. */
 export const runWord = (run: Pick<Run, 'state' | 'outcome'>): string =>
@@ -14,10 +15,10 @@ export const runPaint = (word: string, style: Style): Paint => {
   return ['cancelled', 'interrupted', 'terminated'].includes(word) ? style.yellow : style.red
 }
 
-export function runsTable(
+export async function runsTable(
   runs: readonly Run[],
   options: { width: number; style: Style; now: number },
-): string {
+): Promise<string> {
   if (runs.length === 0) return 'no runs yet: forge run "what you want done"\n'
   const { style } = options
   return table(
@@ -37,7 +38,11 @@ export function runsTable(
       safeLine(run.model),
       safeLine(run.prompt.slice(0, 400)),
     ]),
-    { width: options.width, head: style.bold },
+    {
+      width: options.width,
+      head: style.bold,
+      measure: await measureFor(runs.map((run) => run.model + run.prompt.slice(0, 400)).join('')),
+    },
   )
 }
 

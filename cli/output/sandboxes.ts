@@ -3,11 +3,12 @@ import { formatAge } from './format.ts'
 import { safeLine } from './safe.ts'
 import type { Style } from './style.ts'
 import { table } from './table.ts'
+import { measureFor } from './width.ts'
 
-export function sandboxesTable(
+export async function sandboxesTable(
   sandboxes: readonly Sandbox[],
   options: { width: number; style: Style; now: number },
-): string {
+): Promise<string> {
   if (sandboxes.length === 0) return 'no sandboxes: forge sandbox create makes one\n'
   const { style } = options
   const paint = (cell: string) =>
@@ -31,6 +32,10 @@ export function sandboxesTable(
       sandbox.run ?? '-',
       safeLine(sandbox.reason ?? ''),
     ]),
-    { width: options.width, head: style.bold },
+    {
+      width: options.width,
+      head: style.bold,
+      measure: await measureFor(sandboxes.map((sandbox) => sandbox.reason ?? '').join('')),
+    },
   )
 }

@@ -17,7 +17,7 @@ describe('a table', () => {
   ]
 
   test('lines its columns up', () => {
-    expect(table(columns, rows, { width: 80, head: plain.bold })).toBe(
+    expect(table(columns, rows, { width: 80, head: plain.bold, measure: stringWidth })).toBe(
       [
         'ID     PROMPT                                         COST',
         'run_1  mend the failing test in the parser, please   $0.10',
@@ -28,7 +28,7 @@ describe('a table', () => {
   })
 
   test.each([20, 30, 40, 80])('fits %i columns', (width) => {
-    const drawn = table(columns, rows, { width, head: plain.bold })
+    const drawn = table(columns, rows, { width, head: plain.bold, measure: stringWidth })
     for (const line of drawn.split('\n')) expect(stringWidth(line)).toBeLessThanOrEqual(Math.max(width, 20))
   })
 
@@ -39,9 +39,9 @@ describe('a table', () => {
 })
 
 test('shortens by terminal cells, not by characters', () => {
-  expect(shorten('日本語', 5)).toBe('日本…')
-  expect(shorten('日本語', 4)).toBe('日…')
-  expect(shorten('abc', 3)).toBe('abc')
+  expect(shorten('日本語', 5, stringWidth)).toBe('日本…')
+  expect(shorten('日本語', 4, stringWidth)).toBe('日…')
+  expect(shorten('abc', 3, stringWidth)).toBe('abc')
 })
 
 test.each([

@@ -1,5 +1,5 @@
-import stringWidth from 'string-width'
 import type { Paint } from './style.ts'
+import type { Measure } from './width.ts'
 
 export interface Column {
   readonly title: string
@@ -10,22 +10,17 @@ export interface Column {
 }
 
 /** Shortens to `width` terminal cells, with an ellipsis where something was cut. */
-export function shorten(text: string, width: number): string {
-  if (stringWidth(text) <= width) return text
+export function shorten(text: string, width: number, measure: Measure): string {
+  if (measure(text) <= width) return text
   if (width <= 0) return ''
   let kept = ''
   let used = 0
   for (const { segment } of new Intl.Segmenter().segment(text)) {
-    used += stringWidth(segment)
+    used += measure(segment)
     if (used > width - 1) break
     kept += segment
   }
   return `${kept}…`
-}
-
-const pad = (text: string, width: number, align: Column['align']): string => {
-  const space = ' '.repeat(Math.max(0, width - stringWidth(text)))
-  return align === 'right' ? space + text : text + space
 }
 
 /** The widths that make a row fit `total` cells: the flexible column gives way first, then the widest, to 4 cells at least. */
@@ -49,21 +44,26 @@ export function columnWidths(natural: number[], total: number, flexible: number)
 export function table(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
-  options: { width: number; head: Paint },
+  options: { width: number; head: Paint; measure: Measure },
 ): string {
+  const { measure } = options
   const natural = columns.map((column, index) =>
-    Math.max(stringWidth(column.title), ...rows.map((row) => stringWidth(row[index] ?? ''))),
+    Math.max(measure(column.title), ...rows.map((row) => measure(row[index] ?? ''))),
   )
   const widths = columnWidths(
     natural,
     options.width,
     columns.findIndex((column) => column.flexible),
   )
+  const pad = (text: string, width: number, align: Column['align']): string => {
+    const space = ' '.repeat(Math.max(0, width - measure(text)))
+    return align === 'right' ? space + text : text + space
+  }
   const line = (cells: readonly string[], paint: (cell: string, column: Column) => string): string =>
     columns
       .map((column, index) => {
         const width = widths[index] ?? 0
-        const cell = shorten(cells[index] ?? '', width)
+        const cell = shorten(cells[index] ?? '', width, measure)
         const last = index === columns.length - 1 && column.align !== 'right'
         return paint(last ? cell : pad(cell, width, column.align), column)
       })

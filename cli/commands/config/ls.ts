@@ -10,7 +10,10 @@ export const command = defineCommand({
   async run(context, { options }) {
     const items = await call(await context.server(), 'config.list')
     if (options.json) await context.printJson(items)
-    else await context.print(configTable(items, { width: context.host.size().columns, style: context.style }))
+    else
+      await context.print(
+        await configTable(items, { width: context.host.size().columns, style: context.style }),
+      )
     return 0
   },
 })

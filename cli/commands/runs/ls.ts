@@ -19,7 +19,7 @@ export const command = defineCommand({
     if (options.json) await context.printJson(runs)
     else
       await context.print(
-        runsTable(runs, {
+        await runsTable(runs, {
           width: context.host.size().columns,
           style: context.style,
           now: context.host.now(),

@@ -15,7 +15,7 @@ export const command = defineCommand({
     if (options.json) await context.printJson(sandboxes)
     else
       await context.print(
-        sandboxesTable(sandboxes, {
+        await sandboxesTable(sandboxes, {
           width: context.host.size().columns,
           style: context.style,
           now: context.host.now(),
