@@ -92,24 +92,24 @@ export function forward(incoming: IncomingMessage, answer: ServerResponse, optio
   const outgoing = outgoingRequest(incoming, options)
   const fail = (error: unknown) => {
     options.to.stream.destroy()
+    const reason = error instanceof Error ? error.message : 'the connection broke'
     if (answer.headersSent) answer.destroy()
-    else
-      respond(
-        answer,
-        failed(options.target, {
-          rule: 'unreachable',
-          reason: error instanceof Error ? error.message : 'the connection broke',
-        }),
-      )
+    else respond(answer, failed(options.target, { rule: 'unreachable', reason }))
   }
   outgoing.on('error', fail)
   outgoing.on('response', (response) => {
+    // A server may answer before it has read the body, and stop reading: what counts now is the answer.
+    outgoing.off('error', fail).on('error', () => undefined)
+    answer.shouldKeepAlive &&= incoming.complete
     answer.sendDate = false
     answer.writeHead(response.statusCode ?? 502, response.statusMessage ?? '', endToEnd(response).flat())
     pipeline(response, answer).catch(fail)
   })
   answer.once('close', () => options.to.stream.destroy())
-  pipeline(incoming, outgoing).catch(fail)
+  incoming.once('close', () => {
+    if (!incoming.complete) outgoing.destroy(new Error('the request broke off'))
+  })
+  incoming.pipe(outgoing)
 }
 
 /** Forwards a request that asks to switch protocols; after a 101 both sides are joined by `join`. */
@@ -131,6 +131,7 @@ export function forwardUpgrade(
       ...[...endToEnd(response), ...extra].map(([name, value]) => `${name}: ${value}`),
     ].join('\r\n')
   outgoing.on('upgrade', (response, server, head) => {
+    client.off('close', close)
     const upgrade = response.headers.upgrade ?? ''
     client.write(
       `${headOf(response, [

@@ -231,3 +231,16 @@ test('the answer to HEAD and to 304 has no body, and the connection goes on', as
   stream.destroy()
   await once(stream, 'close')
 })
+
+test('an answer that comes before the body was read arrives, although the server stops reading', async () => {
+  const port = await tcpServer((socket) =>
+    socket.once('data', () =>
+      socket.end('HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nfull'),
+    ),
+  )
+  const { open } = proxyWith([`127.0.0.1:${port}`])
+  const stream = open()
+  stream.write(`POST http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n`)
+  stream.write(Buffer.alloc(1_000_000))
+  expect(await readUntil(stream, 'full')).toMatch(/^HTTP\/1.1 413 /)
+})

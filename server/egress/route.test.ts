@@ -164,3 +164,23 @@ test('end of input and end of output cross the tunnel one by one', async () => {
   stream.end('one two')
   expect(await readUntil(stream, 'two')).toBe('all: one two')
 })
+
+test('a client that reads slowly gets everything, although the server has closed long before', async () => {
+  const size = 3_000_000
+  const port = await tcpServer((socket) => socket.end(Buffer.alloc(size, 'x')))
+  const { open } = proxyWith([`127.0.0.1:${port}`])
+  const stream = open()
+  await connectVia(stream, `127.0.0.1:${port}`)
+  stream.end()
+  await new Promise((done) => setTimeout(done, 300))
+  expect((await readAll(stream)).length).toBe(size)
+})
+
+test('a server that breaks off breaks the tunnel', async () => {
+  const port = await tcpServer((socket) => socket.once('data', () => socket.resetAndDestroy()))
+  const { open } = proxyWith([`127.0.0.1:${port}`])
+  const stream = open()
+  await connectVia(stream, `127.0.0.1:${port}`)
+  stream.write('x')
+  expect(await readAll(stream)).toBe('')
+})

@@ -8,7 +8,7 @@ import { type Upstream, upstreamFor } from './upstream.ts'
 
 /** All addresses of a name, in the order to try them. */
 export type Resolve = (host: string) => Promise<string[]>
-/** Opens a TCP connection to exactly that address. Must allow half-open streams. */
+/** Opens a TCP connection to exactly that address, or rejects when the signal aborts. The stream allows half-open. */
 export type Dial = (to: { address: string; port: number; signal: AbortSignal }) => Promise<Duplex>
 
 export type Routed =
@@ -137,9 +137,11 @@ export async function route(target: Target, via: 'connect' | 'http', options: Ro
     }
   }
   const tried: string[] = []
-  for (const { address } of good.slice(0, maxAttempts)) {
+  const attempts = good.slice(0, maxAttempts)
+  for (const { address } of attempts) {
+    const each = AbortSignal.any([signal, AbortSignal.timeout(options.connectTimeout / attempts.length)])
     try {
-      const stream = await options.dial({ address: address.toString(), port: target.port, signal })
+      const stream = await options.dial({ address: address.toString(), port: target.port, signal: each })
       return { kind: 'open', stream, rule: entry, address: address.toString() }
     } catch (error) {
       tried.push(`${address}: ${messageOf(error)}`)

@@ -39,28 +39,49 @@ function judge(reader: ClientHelloReader, chunk: Buffer, target: Target): Verdic
   }
 }
 
-function closeWhenIdle(streams: readonly Duplex[], idleTimeout: number, close: () => void): void {
+/** How long a stream may take to deliver what it still holds after the other one has closed. */
+const lingerTimeout = 5000
+
+/** Passes the end of `from` on: after a clean one `to` still gets everything, otherwise it breaks too. */
+function closeAfter(from: Duplex, to: Duplex): void {
+  from.once('close', () => {
+    if (!from.readableEnded) {
+      to.destroy()
+      return
+    }
+    to.end()
+    to.resume()
+    const timer = setTimeout(() => to.destroy(), lingerTimeout).unref()
+    to.once('close', () => clearTimeout(timer))
+  })
+}
+
+/** Closes both when one breaks or when no byte has passed for `idleTimeout` ms. */
+function tie(client: Duplex, server: Duplex, idleTimeout: number): void {
   let last = performance.now()
-  for (const stream of streams)
-    stream.on('data', () => {
-      last = performance.now()
-    })
   const timer = setInterval(() => {
     if (performance.now() - last >= idleTimeout) close()
   }, idleTimeout / 4).unref()
-  for (const stream of streams) stream.once('close', () => clearInterval(timer))
-}
-
-/** Copies both ways until both have ended, one breaks, or no byte has passed for `idleTimeout` ms. */
-export function join(client: Duplex, server: Duplex, idleTimeout: number): void {
   const close = () => {
     client.destroy()
     server.destroy()
   }
-  for (const stream of [client, server]) stream.on('error', close).once('close', close)
+  for (const stream of [client, server]) {
+    stream.on('error', close)
+    stream.once('close', () => clearInterval(timer))
+    stream.on('data', () => {
+      last = performance.now()
+    })
+  }
+  closeAfter(client, server)
+  closeAfter(server, client)
+}
+
+/** Copies both ways until both have ended, one breaks, or no byte has passed for `idleTimeout` ms. */
+export function join(client: Duplex, server: Duplex, idleTimeout: number): void {
   client.pipe(server)
   server.pipe(client)
-  closeWhenIdle([client, server], idleTimeout, close)
+  tie(client, server, idleTimeout)
 }
 
 /**
@@ -74,19 +95,20 @@ export function tunnel(client: Duplex, server: Duplex, options: TunnelOptions): 
   const first: Buffer[] = []
   let owed: NodeJS.Timeout | undefined
 
-  const close = () => {
+  const stop = () => {
     clearTimeout(owed)
-    client.destroy()
-    server.destroy()
+    client.off('data', inspect)
+    client.off('end', endEarly)
   }
   const refuse = (verdict: Verdict) => {
     options.onRefused(verdict)
-    clearTimeout(owed)
-    client.off('data', inspect)
+    stop()
+    server.unpipe(client)
+    server.removeAllListeners('close')
     server.destroy()
     client.end(accessDenied)
     client.resume()
-    setTimeout(close, 1000).unref()
+    setTimeout(() => client.destroy(), 1000).unref()
   }
   const late = () =>
     refuse({ allowed: false, rule: 'tls_required', reason: 'the ClientHello did not come in time' })
@@ -98,23 +120,21 @@ export function tunnel(client: Duplex, server: Duplex, options: TunnelOptions): 
     const verdict = judge(reader, chunk, target)
     if (!verdict) return owe()
     if (!verdict.allowed) return refuse(verdict)
-    clearTimeout(owed)
-    client.off('data', inspect)
-    client.off('end', endEarly)
+    stop()
     server.write(Buffer.concat(first))
     client.pipe(server)
   }
   const endEarly = () => {
-    clearTimeout(owed)
-    if (first.length > 0 || target.port === tlsPort) close()
+    stop()
+    if (first.length > 0 || target.port === tlsPort) server.destroy()
     else server.end()
   }
 
-  for (const stream of [client, server]) stream.on('error', close).once('close', close)
   client.once('end', endEarly)
+  client.once('close', stop)
   if (target.port === tlsPort) owe()
   if (options.head.length > 0) client.unshift(options.head)
   client.on('data', inspect)
   server.pipe(client)
-  closeWhenIdle([client, server], options.idleTimeout, close)
+  tie(client, server, options.idleTimeout)
 }
