@@ -8,6 +8,8 @@ export interface Failure {
   readonly reason: string
   /** What the API asked for. */
   readonly retryAfterMs: number | null
+  /** Attempts in all, when there should be fewer than usual. */
+  readonly atMost?: number
   readonly error: ForgeError
 }
 
@@ -134,14 +136,19 @@ const systemCode = (chain: unknown[]): string | undefined => {
   return typeof code === 'string' ? code : undefined
 }
 
+/** Nobody is there: more likely a wrong URL than a passing fault, so the answer should not take long. */
+const nobodyThere = ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH']
+
 function unreachable(chain: unknown[], context: FailureContext): Failure {
   const last = chain.findLast((one) => one instanceof Error)
-  const said = systemCode(chain) ?? (last instanceof Error ? last.message : String(chain[0]))
+  const code = systemCode(chain)
+  const said = code ?? (last instanceof Error ? last.message : String(chain[0]))
   const reason = clip(redact(`connection failed: ${said}`, context.secrets))
   const error = new ForgeError('model_unavailable', `${publicUrl(context.baseUrl)}: ${reason}`, {
     hint: 'check the URL and the network; behind a proxy set HTTPS_PROXY',
   })
-  return { retryable: true, status: null, reason, retryAfterMs: null, error }
+  const few = code !== undefined && nobodyThere.includes(code) ? { atMost: 4 } : {}
+  return { retryable: true, status: null, reason, retryAfterMs: null, error, ...few }
 }
 
 /** What an attempt threw, by one rule for both SDKs. */

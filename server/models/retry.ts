@@ -58,7 +58,8 @@ export async function* withRetries({
     } catch (thrown) {
       if (signal.aborted) throw interrupted()
       const failure = failureOf(thrown, context)
-      if (!failure.retryable || number >= policy.attempts) throw failure.error
+      const attempts = Math.min(policy.attempts, failure.atMost ?? policy.attempts)
+      if (!failure.retryable || number >= attempts) throw failure.error
       const delayMs = delayBefore(number, failure.retryAfterMs, policy)
       yield { kind: 'retry', attempt: number, delayMs, status: failure.status, reason: failure.reason }
       await policy.sleep(delayMs, signal).catch(() => {})

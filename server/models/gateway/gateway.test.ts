@@ -113,6 +113,27 @@ describe('the budget of a run at the gateway', () => {
     })
   })
 
+  it.each(['anthropic', 'chat', 'responses'])('counts before the client sees the end (%s)', async (api) => {
+    // All events, and then a connection that stays open.
+    const fault = { kind: 'silence' as const, afterEvents: 1000 }
+    const { access } = await scripted({ turns: [{ text: 'Hello.', usage, fault }], repeatLast: true })
+    const world = await bridge({ access, meter: new Meter({ maxTokens: 10 }) })
+    const paths: Record<string, string> = { anthropic: 'messages', chat: 'chat/completions' }
+    const body = { ...message, stream: true }
+    const ends = /message_stop|\[DONE\]|"response.completed"/
+    const client = await fetch(`${world.url}/v1/${paths[api] ?? 'responses'}`, {
+      method: 'POST',
+      body: JSON.stringify(body),
+    })
+    let seen = ''
+    for await (const chunk of client.body ?? []) {
+      seen += Buffer.from(chunk).toString()
+      if (ends.test(seen)) break
+    }
+    expect(world.meter.tokens).toEqual(usage)
+    expect((await world.get('/v1/messages', { method: 'POST', body })).status).toBe(402)
+  })
+
   it('counts what a client used that went away in the middle', async () => {
     const { access } = await scripted({ turns: [{ text: 'x'.repeat(500_000), usage, chunk: 100 }] })
     const world = await bridge({ access })

@@ -15,11 +15,10 @@ export interface UsageTap {
   readonly final: boolean
 }
 
-type Reading = { tokens: Tokens; final: boolean } | null
-type Reader = (event: unknown) => Reading
+/** The counts that an event tells, each time all of them. */
+type Reader = (event: unknown) => Tokens | null
 
 const AnthropicEvent = z.object({
-  type: z.string().optional(),
   message: z.object({ usage: AnthropicUsage }).optional(),
   usage: AnthropicUsage.optional(),
 })
@@ -33,14 +32,14 @@ function anthropicReader(): Reader {
     const told = parsed.data.message?.usage ?? parsed.data.usage
     if (!told) return null
     for (const [name, count] of Object.entries(told)) if (count != null) usage = { ...usage, [name]: count }
-    return { tokens: anthropicTokens(usage), final: parsed.data.type !== 'message_start' }
+    return anthropicTokens(usage)
   }
 }
 
 const ChatEvent = z.object({ usage: ChatUsage })
 const chatReader: Reader = (event) => {
   const parsed = ChatEvent.safeParse(event)
-  return parsed.success ? { tokens: chatTokens(parsed.data.usage), final: true } : null
+  return parsed.success ? chatTokens(parsed.data.usage) : null
 }
 
 const ResponsesEvent = z.object({ response: z.object({ usage: ResponsesUsage }) })
@@ -49,13 +48,20 @@ const responsesReader: Reader = (event) => {
   const streamed = ResponsesEvent.safeParse(event)
   const whole = ResponsesWhole.safeParse(event)
   const usage = streamed.success ? streamed.data.response.usage : whole.success ? whole.data.usage : null
-  return usage && { tokens: responsesTokens(usage), final: true }
+  return usage && responsesTokens(usage)
 }
 
 const readers: Record<ProxiedApi, () => Reader> = {
   'anthropic.messages': anthropicReader,
   'openai.chat': () => chatReader,
   'openai.responses': () => responsesReader,
+}
+
+/** What the last event of a stream has in it, and no earlier one: counts may come several times before. */
+const lastEvent: Record<ProxiedApi, RegExp> = {
+  'anthropic.messages': /^\s*\{\s*"type"\s*:\s*"message_stop"/,
+  'openai.chat': /^\s*\[DONE\]/,
+  'openai.responses': /"type"\s*:\s*"response\.(completed|incomplete|failed)"/,
 }
 
 function parse(text: string): unknown {
@@ -74,11 +80,8 @@ export function usageTap(api: ProxiedApi, streamed: boolean): UsageTap {
   let final = false
 
   const take = (text: string) => {
-    if (!text.includes('"usage"')) return
-    const reading = read(parse(text))
-    if (reading === null) return
-    tokens = reading.tokens
-    final = reading.final
+    if (text.includes('"usage"')) tokens = read(parse(text)) ?? tokens
+    final ||= streamed && lastEvent[api].test(text)
   }
   const takeLine = (line: string) => {
     if (line.startsWith('data:')) take(line.slice(5))
