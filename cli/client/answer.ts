@@ -4,7 +4,7 @@ import { ErrorShape, ForgeError } from '#core/errors.ts'
 const TrpcError = z.object({ error: z.object({ data: z.object({ forge: ErrorShape }) }) })
 /** RFC 9457, with the error's own shape as an extension member. */
 const Problem = z.object({ forge: ErrorShape })
-const TrpcResult = z.object({ result: z.object({ data: z.unknown() }) })
+const TrpcResult = z.object({ result: z.object({ data: z.unknown().optional() }) })
 
 const parseJson = (text: string): unknown => {
   try {
