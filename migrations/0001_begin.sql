@@ -14,9 +14,6 @@ CREATE TABLE runs (
   diff jsonb,
   summary text,
   reason text,
-  -- What the run brought back, and what a restarted server needs to go on with it.
-  work jsonb,
-  resume jsonb,
   -- The outcome that a person asked the run to finish with.
   cancelled text,
   created_at timestamptz(3) NOT NULL,
@@ -62,8 +59,3 @@ CREATE UNIQUE INDEX sandboxes_live_name ON sandboxes (name) WHERE state NOT IN (
 CREATE INDEX sandboxes_created_at ON sandboxes (created_at DESC, id DESC);
 CREATE INDEX sandboxes_live ON sandboxes (created_at) WHERE state <> 'destroyed';
 CREATE INDEX sandboxes_id_prefix ON sandboxes (id text_pattern_ops);
-
-CREATE TABLE settings (
-  key text PRIMARY KEY,
-  value jsonb NOT NULL
-);

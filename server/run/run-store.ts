@@ -1,6 +1,6 @@
 import { and, desc, eq, like, ne, type SQL, sql } from 'drizzle-orm'
 import { ForgeError } from '#core/errors.ts'
-import { type Clock, type IdPrefix, makeId, RunId, type SandboxId } from '#core/id.ts'
+import { type Clock, type IdPrefix, makeId, RunId } from '#core/id.ts'
 import {
   assertRunMove,
   noTokens,
@@ -14,7 +14,6 @@ import { storeError, violatedConstraint } from '../store/errors.ts'
 import { events } from '../store/schema/events.ts'
 import { runs } from '../store/schema/runs.ts'
 import type { Store } from '../store/store.ts'
-import type { RunWork } from './run-work.ts'
 
 export interface NewRun {
   readonly spec: RunSpec
@@ -52,13 +51,6 @@ export interface RunStore {
   /** The last move, from any other state, with how it ended. Throws `illegal_move` when the run is finished. */
   finish(id: RunId, outcome: RunOutcome, progress?: RunProgress): Promise<Run>
   update(id: RunId, progress: RunProgress): Promise<void>
-  setSandbox(id: RunId, sandbox: SandboxId): Promise<void>
-  setWork(id: RunId, work: RunWork): Promise<void>
-  /** Null until the work was captured. */
-  work(id: RunId): Promise<RunWork | null>
-  /** What a restarted server needs to go on with the run; opaque to the store. */
-  setResume(id: RunId, resume: Record<string, unknown>): Promise<void>
-  resume(id: RunId): Promise<Record<string, unknown> | null>
   /** Kept for a server that restarts before the run has stopped; the first request wins. */
   requestCancel(id: RunId, outcome: CancelOutcome): Promise<void>
   cancelRequested(id: RunId): Promise<CancelOutcome | null>
@@ -249,10 +241,7 @@ class PostgresRunStore implements RunStore {
     if (found.length === 0) throw noSuchRun(id)
   }
 
-  async #column<K extends 'state' | 'spec' | 'work' | 'resume' | 'cancelled'>(
-    id: RunId,
-    column: { [P in K]: (typeof runs)[P] },
-  ) {
+  async #column<K extends 'state' | 'spec' | 'cancelled'>(id: RunId, column: { [P in K]: (typeof runs)[P] }) {
     const [row] = await this.#try(this.#store.db.select(column).from(runs).where(eq(runs.id, id)))
     if (row === undefined) throw noSuchRun(id)
     return row
@@ -262,28 +251,8 @@ class PostgresRunStore implements RunStore {
     if (Object.keys(progress).length > 0) await this.#set(id, progress)
   }
 
-  setSandbox(id: RunId, sandbox: SandboxId): Promise<void> {
-    return this.#set(id, { sandbox })
-  }
-
   async spec(id: RunId): Promise<RunSpec> {
     return (await this.#column(id, { spec: runs.spec })).spec
-  }
-
-  setWork(id: RunId, work: RunWork): Promise<void> {
-    return this.#set(id, { work })
-  }
-
-  async work(id: RunId): Promise<RunWork | null> {
-    return (await this.#column(id, { work: runs.work })).work
-  }
-
-  setResume(id: RunId, resume: Record<string, unknown>): Promise<void> {
-    return this.#set(id, { resume })
-  }
-
-  async resume(id: RunId): Promise<Record<string, unknown> | null> {
-    return (await this.#column(id, { resume: runs.resume })).resume
   }
 
   async requestCancel(id: RunId, outcome: CancelOutcome): Promise<void> {

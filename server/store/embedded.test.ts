@@ -131,10 +131,13 @@ describe('the embedded PostgreSQL', { timeout: 60_000 }, () => {
     const stored = seqs(await ledger.read(RunId.parse(run), { after: 0, limit: 10_000 }))
     expect(stored).toEqual(upTo(1, stored.length))
     expect(stored).toEqual(expect.arrayContaining(acknowledged.map(Number)))
+    process.kill(pid, 'SIGKILL')
     await ledger.append(RunId.parse(run), [finished])
+    const started = await pidNow()
+    expect(started).not.toBe(pid)
     await ledger.close()
     await store.close()
-    expect(await works(pid)).toBe(false)
+    expect(await works(started)).toBe(false)
   })
 
   it('comes back when its process is killed in mid-append; nothing acknowledged is lost, followers go on', async () => {

@@ -75,32 +75,15 @@ export function describeRuns(subject: () => Subject): void {
       expect((await subject().runs.unfinished()).map((run) => run.id)).not.toContain(id)
     })
 
-    it('keeps work, resume data and the first cancellation', async () => {
+    it('keeps progress and the first cancellation', async () => {
       const { id } = await subject().runs.create(newRun())
-      expect([
-        await subject().runs.work(id),
-        await subject().runs.resume(id),
-        await subject().runs.cancelRequested(id),
-      ]).toEqual([null, null, null])
-      const work = {
-        branch: 'forge/x',
-        start: null,
-        tip: null,
-        head: null,
-        stat: { files: 0, insertions: 0, deletions: 0 },
-        files: [],
-        bundle: null,
-        patch: null,
-      }
-      await subject().runs.setWork(id, work)
-      await subject().runs.setResume(id, { a: ['\0'] })
+      expect(await subject().runs.cancelRequested(id)).toBeNull()
       await subject().runs.requestCancel(id, 'interrupted')
       await subject().runs.requestCancel(id, 'cancelled')
-      await subject().runs.update(id, { turns: 2 })
-      expect(await subject().runs.work(id)).toEqual(work)
-      expect(await subject().runs.resume(id)).toEqual({ a: ['␀'] })
+      await subject().runs.update(id, { turns: 2, reason: 'a\0b' })
       expect(await subject().runs.cancelRequested(id)).toBe('interrupted')
-      expect(await subject().runs.get(id)).toMatchObject({ turns: 2, state: 'queued' })
+      expect(await subject().runs.get(id)).toMatchObject({ turns: 2, reason: 'a␀b', state: 'queued' })
+      expect(await subject().runs.spec(id)).toEqual(newRun().spec)
       expect(await subject().runs.counts()).toMatchObject({
         active: (await subject().runs.unfinished()).length,
       })

@@ -6,6 +6,7 @@ import { describeFollow } from './follow.ts'
 import { describeLedger } from './ledger.ts'
 import { describeRuns } from './runs.ts'
 import { describeSandboxes } from './sandboxes.ts'
+import { describeSchema } from './schema.ts'
 
 /** What every database must do; the same for the embedded and for a given one. */
 export function describeStore(name: string, open: () => Promise<OpenedStore>): void {
@@ -27,6 +28,7 @@ export function describeStore(name: string, open: () => Promise<OpenedStore>): v
       await subject?.close()
     }, 60_000)
 
+    describeSchema(opened)
     describeRuns(opened)
     describeSandboxes(opened)
     describeLedger(opened)

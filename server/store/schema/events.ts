@@ -1,8 +1,6 @@
-import { sql } from 'drizzle-orm'
-import { bigint, check, foreignKey, jsonb, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { bigint, jsonb, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import type { EventData, EventType } from '#core/event/event.ts'
 import { instant } from './instant.ts'
-import { runs } from './runs.ts'
 
 export const events = pgTable(
   'events',
@@ -15,13 +13,5 @@ export const events = pgTable(
     data: jsonb().$type<EventData>().notNull(),
     batch: bigint({ mode: 'number' }).notNull(),
   },
-  (table) => [
-    primaryKey({ name: 'events_pkey', columns: [table.runId, table.seq] }),
-    foreignKey({
-      name: 'events_run_id_fkey',
-      columns: [table.runId],
-      foreignColumns: [runs.id],
-    }).onDelete('cascade'),
-    check('events_seq_check', sql`seq > 0`),
-  ],
+  (table) => [primaryKey({ name: 'events_pkey', columns: [table.runId, table.seq] })],
 )
