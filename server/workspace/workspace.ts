@@ -20,6 +20,8 @@ export interface Captured {
   readonly files: FileChange[]
   readonly bundle: Digest | null
   readonly patch: Digest | null
+  /** What was left out or changed on the way, for people. */
+  readonly warnings: string[]
 }
 
 /** Moves a repository into a sandbox and the work out of it. Git never runs on the agent's work tree outside the sandbox. */
