@@ -180,7 +180,7 @@ export async function startServer(here: Surroundings): Promise<Server> {
     async close() {
       await http.close()
       await runService.close()
-      sandboxes.close()
+      await sandboxes.close()
       await ledger.close()
       out.upstream.close()
       await store.close()

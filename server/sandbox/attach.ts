@@ -18,9 +18,9 @@ export function attachment({ allow, onDecision, upstream, gateway }: AttachOptio
   return {
     egress: (stream) => proxy.handle(stream),
     models: (stream) => gateway.handle(stream),
-    close() {
+    async close() {
       proxy.close()
-      gateway.close()
+      await gateway.close()
     },
   }
 }

@@ -7,5 +7,6 @@ export const guestPorts = { egress: 3128, models: 4141 } as const
 export interface Attachment {
   egress(stream: Duplex): void
   models(stream: Duplex): void
-  close(): void
+  /** Resolves when everything that was under way is recorded. */
+  close(): Promise<void>
 }

@@ -57,9 +57,10 @@ export class Link {
     return wire
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#closed = true
-    void this.#wire?.then((wire) => wire.close()).catch(() => undefined)
-    this.options.attachment.close()
+    const wire = await this.#wire?.catch(() => null)
+    wire?.close()
+    await this.options.attachment.close()
   }
 }

@@ -144,7 +144,7 @@ export class Sandboxes implements SandboxService {
     { handle, attachment }: { handle: Created['handle']; attachment: Attachment },
   ): Promise<void> {
     const { id } = row
-    this.#links.get(id)?.close()
+    await this.#links.get(id)?.close()
     const keys = await this.#options.keys.load(id)
     this.#links.set(id, new Link({ id, provider, handle, keys, attachment }, () => void this.#inspect(id)))
   }
@@ -200,15 +200,16 @@ export class Sandboxes implements SandboxService {
   async destroy(id: SandboxId): Promise<void> {
     const row = await this.get(id)
     const provider = this.#options.providers.find((candidate) => candidate.name === row.provider)
-    this.#unlink(id)
+    await this.#unlink(id)
     if (provider) await this.#remove(provider, id)
     if (row.state !== 'destroyed') await this.#options.store.move(id, 'destroyed')
   }
 
-  #unlink(id: SandboxId): void {
-    this.#links.get(id)?.close()
+  async #unlink(id: SandboxId): Promise<void> {
+    const link = this.#links.get(id)
     this.#links.delete(id)
     this.#lost.delete(id)
+    await link?.close()
   }
 
   async #remove(provider: SandboxProvider, id: SandboxId): Promise<void> {
@@ -218,9 +219,10 @@ export class Sandboxes implements SandboxService {
 
   async #fail(id: SandboxId, reason: string): Promise<void> {
     const notify = this.#lost.get(id)
-    this.#unlink(id)
-    await this.#options.store.move(id, 'failed', reason)
+    const unlinked = this.#unlink(id)
     notify?.(reason)
+    await unlinked
+    await this.#options.store.move(id, 'failed', reason)
   }
 
   /** Asks the provider, once for all who ask at the same time. */
@@ -255,9 +257,9 @@ export class Sandboxes implements SandboxService {
   }
 
   /** Leaves the sandboxes alone: they outlive this process. */
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer)
-    for (const id of [...this.#links.keys()]) this.#unlink(id)
+    await Promise.all([...this.#links.keys()].map((id) => this.#unlink(id)))
   }
 
   /**
