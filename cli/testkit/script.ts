@@ -9,7 +9,16 @@ export const workEvents: EventDraft[] = [
   {
     actor: 'server',
     type: 'workspace.prepared',
-    data: { path: '/home/dev/work', start: null, files: 12, bytes: 3400, ms: 20, instructions: [] },
+    data: {
+      path: '/home/dev/work',
+      branch: 'forge/x',
+      start: null,
+      head: null,
+      files: 12,
+      bytes: 3400,
+      ms: 20,
+      instructions: [],
+    },
   },
   { actor: 'agent', type: 'message.delta', data: { turn: 1, kind: 'text', text: 'I will look\u001b[31m ' } },
   { actor: 'agent', type: 'message.delta', data: { turn: 1, kind: 'text', text: 'at the test.' } },
@@ -75,6 +84,7 @@ export const workEvents: EventDraft[] = [
       stat: { files: 2, insertions: 7, deletions: 1 },
       bundle: null,
       patch: null,
+      changes: null,
     },
   },
 ]
