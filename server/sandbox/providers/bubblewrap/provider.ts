@@ -47,6 +47,7 @@ class Bubblewrap implements SandboxProvider {
   readonly name = 'bubblewrap'
   readonly capabilities = { kernel: 'shared', outlivesServer: true, suspend: false, snapshot: false } as const
   readonly #options: BubblewrapOptions
+  readonly #destroying = new Map<SandboxId, Promise<void>>()
   #setup: Promise<Setup> | null = null
 
   constructor(options: BubblewrapOptions) {
@@ -120,7 +121,16 @@ class Bubblewrap implements SandboxProvider {
     return { state: 'gone', reason: outOfMemory ? 'killed: out of memory' : 'killed' }
   }
 
-  async destroy(id: SandboxId): Promise<void> {
+  /** One at a time for each id: a second would kill by a uid that the first may have given back meanwhile. */
+  destroy(id: SandboxId): Promise<void> {
+    const running = this.#destroying.get(id)
+    if (running !== undefined) return running
+    const ending = this.#end(id).finally(() => this.#destroying.delete(id))
+    this.#destroying.set(id, ending)
+    return ending
+  }
+
+  async #end(id: SandboxId): Promise<void> {
     const { common, cgroups, uids } = await this.#ready()
     const dir = common.places.dir(id)
     for (const uid of (await uids?.of(id)) ?? []) await killUid(common.tools.perl, uid)
