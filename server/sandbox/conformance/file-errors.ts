@@ -63,6 +63,7 @@ export function fileErrorTests(rig: WireRig): void {
       )
       await expect(rig.wire().files.write(`${small}/more`, 'x')).rejects.toMatchObject(code('disk_full'))
       expect(await text(rig, `ls -A ${small} | grep -c forge`)).toBe('0\n')
+      await text(rig, `rm -f ${small}/f* ${small}/rest`)
     })
 
     test('invalid_input', async () => {

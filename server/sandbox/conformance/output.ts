@@ -48,6 +48,21 @@ export function outputTests(rig: WireRig): void {
       expect([bytes, errBytes]).toEqual([30_000_000, 30_000_000])
     }, 60_000)
 
+    test('is complete when the command ends at once', async () => {
+      for (let round = 0; round < 300; round++) {
+        const started = await rig.wire().exec({ command: 'printf abcdef; printf ghi >&2' })
+        const seen = { out: '', err: '' }
+        started.stdout.on('data', (chunk: Buffer) => {
+          seen.out += chunk.toString()
+        })
+        started.stderr.on('data', (chunk: Buffer) => {
+          seen.err += chunk.toString()
+        })
+        await started.exit
+        expect(seen).toEqual({ out: 'abcdef', err: 'ghi' })
+      }
+    })
+
     test('is there to read after the command has ended', async () => {
       const started = await rig.wire().exec({ command: 'seq 1 5; exit 5' })
       expect(await started.exit).toMatchObject({ code: 5 })

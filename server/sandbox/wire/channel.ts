@@ -15,6 +15,18 @@ export interface ChannelOutputs {
   finish(): void
   /** Resolves when both have got their last byte, whether or not it was read. */
   readonly ended: Promise<void>
+  /** Resolves when whoever reads has been given the last byte; a stream that nobody reads is not waited for. */
+  delivered(): Promise<void>
+}
+
+const isRead = (stream: Readable): boolean =>
+  stream.readableFlowing !== null || stream.listenerCount('readable') > 0
+
+async function delivered(stream: Readable): Promise<void> {
+  // A command may end before its caller, who reads as soon as it has the streams, was told that it began.
+  if (!isRead(stream)) await new Promise((resolve) => setImmediate(resolve))
+  if (!isRead(stream) || stream.readableEnded || stream.destroyed) return
+  await new Promise<void>((resolve) => stream.once('end', resolve).once('close', resolve))
 }
 
 /**
@@ -71,6 +83,7 @@ export function channelOutputs(channel: Channel): ChannelOutputs {
       outputs.forEach(end)
     },
     ended: Promise.all(ends).then(() => undefined),
+    delivered: () => Promise.all(outputs.map(delivered)).then(() => undefined),
   }
 }
 

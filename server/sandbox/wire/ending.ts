@@ -103,7 +103,9 @@ export class Ending {
       return
     }
     const flags = { timedOut: this.#cause === 'timeout', aborted: this.#cause === 'abort' }
-    void bound.catch(() => undefined).then(() => this.#settle.resolve({ ...status, ...flags }))
+    void Promise.all([bound.catch(() => undefined), this.#outputs.delivered()]).then(() =>
+      this.#settle.resolve({ ...status, ...flags }),
+    )
   }
 
   #gaveUp(): Promise<void> {

@@ -131,7 +131,7 @@ class Files implements WireFiles {
     try {
       return await open()
     } catch (thrown) {
-      if (fileError(thrown, temporary).code === 'conflict') throw await this.#whenFull(temporary, thrown)
+      if (fileError(thrown, temporary).code === 'conflict') throw await this.#explain(temporary, thrown)
       if (fileError(thrown, temporary).code !== 'not_found') throw thrown
     }
     await this.#makeDirectories(posix.dirname(temporary))
@@ -174,13 +174,18 @@ class Files implements WireFiles {
     }
   }
 
-  /** A file that could not be made: because there is no room for one? */
-  async #whenFull(path: string, thrown: unknown): Promise<unknown> {
+  /** Why a file could not be made, where SFTP only says that it failed. */
+  async #explain(path: string, thrown: unknown): Promise<unknown> {
     const room = await this.#sftp
-      .ask<{ f_bavail: number; f_favail: number; f_files: number }>((sftp, done) =>
+      .ask<{ f_bavail: number; f_favail: number; f_files: number; f_flag: number }>((sftp, done) =>
         sftp.ext_openssh_statvfs(posix.dirname(path), done),
       )
       .catch(() => null)
+    const readOnly = 1
+    if (room !== null && (room.f_flag & readOnly) !== 0)
+      return new ForgeError('denied', `${JSON.stringify(posix.dirname(path))} is read-only in the sandbox`, {
+        cause: thrown,
+      })
     const full = room !== null && (room.f_bavail === 0 || (room.f_files > 0 && room.f_favail === 0))
     return full ? new ForgeError('disk_full', 'no space is left in the sandbox', { cause: thrown }) : thrown
   }

@@ -25,7 +25,10 @@ export interface ExecProcess {
   readonly stderr: Readable
   /** To the whole process group. */
   kill(signal: 'TERM' | 'KILL' | 'INT' | 'HUP'): void
-  /** Resolves after both outputs have ended. Rejects with `sandbox_lost` when the wire breaks. */
+  /**
+   * Resolves after both outputs have ended, as far as they are read by then: one that nobody reads is not waited
+   * for and keeps its last bytes. Rejects with `sandbox_lost` when the wire breaks.
+   */
   readonly exit: Promise<ExecExit>
 }
 
