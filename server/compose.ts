@@ -191,11 +191,11 @@ export async function startServer(here: Surroundings): Promise<Server> {
 /** Brings what an earlier server left into order, then goes on with its runs. */
 async function takeUp({ runs, config, log }: RunParts, service: Runs, sandboxes: Sandboxes): Promise<void> {
   const unfinished = await runs.unfinished()
-  const owners = new Set(unfinished.map((run) => run.sandbox))
+  const owned = new Map(unfinished.map((run) => [run.id, run.sandbox]))
   const { keep } = config().sandbox
   const report = await sandboxes.reconcile((row) => {
     if (row.run === null) return 'adopt'
-    if (owners.has(row.id)) return 'later'
+    if (owned.has(row.run)) return owned.get(row.run) === row.id ? 'later' : 'remove'
     return keep === 'never' ? 'remove' : 'adopt'
   })
   if (unfinished.length > 0 || report.removed > 0)

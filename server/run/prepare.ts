@@ -47,6 +47,7 @@ export async function obtainSandbox(job: Job, parts: RunParts): Promise<SandboxI
     watchFor(job, parts, id)
     return id
   }
+  await discard(job, parts)
   await moveTo(job, parts, 'preparing')
   const started = parts.now()
   const sandbox = await parts.sandboxes.acquire({
@@ -60,6 +61,14 @@ export async function obtainSandbox(job: Job, parts: RunParts): Promise<SandboxI
   const data = { sandbox: sandbox.id, provider: sandbox.provider, ms: parts.now() - started }
   await job.record({ actor: 'server', type: 'sandbox.ready', data })
   return sandbox.id
+}
+
+/** A sandbox that an earlier server had begun to prepare: nothing in it is worth keeping. */
+async function discard(job: Job, parts: RunParts): Promise<void> {
+  const { sandbox } = job.run
+  if (sandbox === null) return
+  await parts.sandboxes.destroy(sandbox)
+  await job.record({ actor: 'server', type: 'sandbox.destroyed', data: { sandbox } })
 }
 
 /** A sandbox that ends by itself stops the run at once, whatever the run is waiting for. */
