@@ -22,23 +22,36 @@ export interface TestSandbox extends AsyncDisposable {
 export async function openTestSandbox(): Promise<TestSandbox> {
   const server = await realSshd()
   const { stream, kill } = server.open()
-  const wire = await connectWire(stream, server)
-  const workdir = posix.join(server.home, 'work')
-  const outputFolder = posix.join(server.home, 'output')
+  return sandboxOver(await connectWire(stream, server), {
+    folder: server.home,
+    lose: kill,
+    close: async () => server[Symbol.asyncDispose](),
+  })
+}
+
+interface Place {
+  /** For the work tree and the outputs. */
+  readonly folder: string
+  lose(): void
+  close(): Promise<void>
+}
+
+export async function sandboxOver(wire: Wire, place: Place): Promise<TestSandbox> {
+  const workdir = posix.join(place.folder, 'work')
+  const outputFolder = posix.join(place.folder, 'output')
   const at = (path: string) => posix.resolve(workdir, path)
-  const sh = async (command: string): Promise<string> => {
-    const result = await wire.run({ command, cwd: workdir })
-    if (result.code !== 0) throw new Error(`${command}: ${result.stderr}`)
-    return result.stdout.toString()
-  }
   await wire.run({ command: `mkdir -p ${workdir}` })
   let calls = 0
   return {
     wire,
     workdir,
     outputFolder,
-    lose: kill,
-    sh,
+    lose: place.lose,
+    async sh(command) {
+      const result = await wire.run({ command, cwd: workdir })
+      if (result.code !== 0) throw new Error(`${command}: ${result.stderr}`)
+      return result.stdout.toString()
+    },
     write: (path, content, mode) => wire.files.write(at(path), content, mode),
     read: async (path) => (await wire.files.read(at(path), 100_000_000)).toString(),
     use: (tool, input, context = {}) =>
@@ -52,7 +65,7 @@ export async function openTestSandbox(): Promise<TestSandbox> {
       }),
     async [Symbol.asyncDispose]() {
       wire.close()
-      await server[Symbol.asyncDispose]()
+      await place.close()
     },
   }
 }

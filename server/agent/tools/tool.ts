@@ -57,6 +57,7 @@ export const toldToModel: readonly ErrorCode[] = [
   'invalid_input',
   'task_failed',
   'wire_lost',
+  'timed_out',
 ]
 
 /** A path argument of a tool. */

@@ -34,6 +34,8 @@ export interface CommandReport {
   readonly lines: number
   /** `bytes` and `lines` reached the bound of what is kept, so there was more. */
   readonly beyond: boolean
+  /** Some of the output could not be kept, for want of space. */
+  readonly lost: boolean
   /** The file with the whole output; null when `text` is all of it, and then the file is gone. */
   readonly kept: string | null
 }
@@ -42,24 +44,24 @@ export interface CommandReport {
  * The collector outlives SIGTERM, so that a command's last words are kept; its file cannot grow beyond the
  * bound (`ulimit -f` counts KiB, and `tee` goes on to its other output when the file is full), while
  * `tail` holds the true end. A background process that keeps the output open is waited for half a second.
- * The shell's own stderr is closed, because the exit of the channel waits for whoever holds it.
+ * It tells when the file could not take everything. The shell's own stderr is closed, because the exit of the channel waits for whoever holds it.
  */
 const runScript = `
 mkdir -p "\${out%/*}"
 IFS= read -r -d '' forge_command
-coproc KEEP { trap '' TERM INT HUP XFSZ; ulimit -f ${keptBytes / 1024}; tee "$out" | tail -c ${crossing} >"$out.tail"; }
+coproc KEEP { trap '' TERM INT HUP XFSZ; ulimit -f ${keptBytes / 1024}; tee "$out" | tail -c ${crossing} >"$out.tail"; echo "\${PIPESTATUS[0]}"; }
 to=\${KEEP[1]} from=\${KEEP[0]}
 bash -c "$forge_command" </dev/null >&"$to" 2>&1
 code=$?
 exec {to}>&-
-IFS= read -r -t 0.5 -u "$from" forge_command
+IFS= read -r -t 0.5 -u "$from" unstored
 [ $? -gt 128 ] && background=1
 `
 
 /** A line of numbers, then the whole output, or `crossing` bytes of its beginning and as many of its end. */
 const reportScript = `
 read -r lines bytes < <(wc -lc <"$out")
-echo "forge-output \${code:--} $background \${lines:-0} \${bytes:-0}"
+echo "forge-output \${code:--} $background \${unstored:-0} \${lines:-0} \${bytes:-0}"
 if [ "\${bytes:-0}" -le ${2 * crossing} ]; then cat "$out"; else
   head -c ${crossing} "$out"
   if [ "$bytes" -lt ${keptBytes} ]; then tail -c ${crossing} "$out"; else cat "$out.tail"; fi
@@ -86,13 +88,13 @@ export async function runCommand(wire: Wire, request: CommandRequest): Promise<C
   return { ...parse(reported.stdout, request.keep), timedOut: ran.timedOut, aborted: ran.aborted }
 }
 
-const header = /^forge-output (-|\d+) ([01]) (\d+) (\d+)\n/
+const nothing = { bytes: 0, lines: 0, beyond: false, lost: false, kept: null }
+const header = /^forge-output (-|\d+) ([01]) (\d+) (\d+) (\d+)\n/
 
 function parse(stdout: Buffer, keep: string): Omit<CommandReport, 'timedOut' | 'aborted'> {
   const found = header.exec(stdout.subarray(0, 200).toString('latin1'))
-  if (found === null)
-    return { exitCode: null, background: false, text: '', bytes: 0, lines: 0, beyond: false, kept: null }
-  const [line, code, background, lines, size] = found
+  if (found === null) return { exitCode: null, background: false, text: '', ...nothing }
+  const [line, code, background, unstored, lines, size] = found
   const body = stdout.subarray(line.length)
   const bytes = Number(size)
   const text =
@@ -106,6 +108,7 @@ function parse(stdout: Buffer, keep: string): Omit<CommandReport, 'timedOut' | '
     bytes,
     lines: Number(lines),
     beyond: bytes >= keptBytes,
+    lost: unstored !== '0' && bytes < keptBytes,
     kept: bytes > shownBytes || background === '1' ? keep : null,
   }
 }

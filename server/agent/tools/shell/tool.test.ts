@@ -138,6 +138,11 @@ test('the agent may remove the place where outputs are kept', async () => {
   expect((await shell('echo back')).content).toBe('back\n[exit code 0]')
 })
 
+test('an output that cannot be kept is not passed over in silence', async () => {
+  const outcome = await sandbox.use(shellTool, { command: 'echo x; exit 3' }, { keep: '/proc/none/x.txt' })
+  expect(outcome.content).toMatch(/^\(no output\)\n\[exit code 3\]\n\[a part of the output is lost/)
+})
+
 test('a sandbox that is lost is an error of the run, not of the call', async () => {
   const own = await openTestSandbox()
   const running = own.use(shellTool, { command: 'sleep 1003' })

@@ -60,6 +60,10 @@ function outcome(command: string, report: CommandReport, seconds: number): ToolO
   if (report.background && report.kept !== null)
     notes.push(`something that it started still runs and writes; what it writes goes to ${report.kept}`)
   else if (report.kept !== null) notes.push(wholeOutput(report, report.kept))
+  if (report.lost)
+    notes.push(
+      'a part of the output is lost: it could not be kept, most likely because no space is left in the sandbox',
+    )
   const text = report.text === '' ? '(no output)' : report.text.replace(/\n$/, '')
   return {
     title: `${oneLine(command, 200)}${report.exitCode === null ? ` (${ended})` : ''}`,
