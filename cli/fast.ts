@@ -63,7 +63,7 @@ export function start(root: string, argv: readonly string[], load: (file: string
 /** Undefined where there is something to say about it, which is for the long way. */
 function socketOf(env: NodeJS.ProcessEnv): string | undefined {
   try {
-    return placesOf({ env, uid: process.getuid?.() ?? 0, home: homedir(), cwd: process.cwd() }).socket
+    return placesOf({ env, uid: process.geteuid?.() ?? 0, home: homedir(), cwd: process.cwd() }).socket
   } catch {
     return undefined
   }

@@ -41,7 +41,7 @@ function makeHost(root: string): Host {
     env: process.env,
     cwd: process.cwd(),
     home: homedir(),
-    uid: process.getuid?.() ?? 0,
+    uid: process.geteuid?.() ?? 0,
     node: process.execPath,
     get stdin() {
       return process.stdin

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, open, readFile, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ForgeError } from '#core/errors.ts'
+import { errorTable, ForgeError } from '#core/errors.ts'
 import { Http } from './http.ts'
 
 export interface StartOptions {
@@ -95,6 +95,22 @@ function alive(pid: number): boolean {
   }
 }
 
+interface Ended {
+  readonly code: number | null
+  readonly how: string
+}
+
+/** The server's own last word where it had one: a line that begins with `forge: `, and hints after it. */
+function startFailure(ended: Ended, log: string, logPath: string): ForgeError {
+  const code = ended.code === errorTable.config_invalid.exit ? 'config_invalid' : 'server_unreachable'
+  const lines = log.split('\n')
+  const at = lines.findLastIndex((line) => line.startsWith('forge: '))
+  const word = at < 0 ? ended.how : (lines[at] ?? '').slice('forge: '.length)
+  const rest =
+    at < 0 ? `the end of ${logPath}:\n${log}` : [...lines.slice(at + 1), `its log: ${logPath}`].join('\n')
+  return new ForgeError(code, `the server did not start: ${word}`, { hint: rest })
+}
+
 async function startServer(options: StartOptions, deadline: number): Promise<Health> {
   if (!existsSync(options.program))
     throw new ForgeError('config_invalid', `the server is not built: ${options.program} is missing`, {
@@ -109,25 +125,21 @@ async function startServer(options: StartOptions, deadline: number): Promise<Hea
     stdio: ['ignore', log.fd, log.fd],
     env: options.env,
   })
-  const ended = new Promise<string>((resolve) => {
-    child.on('error', (error) => resolve(error.message))
-    child.on('exit', (code, signal) => resolve(signal === null ? `exit code ${code}` : signal))
+  const state: { ended?: Ended } = {}
+  child.on('error', (error) => {
+    state.ended = { code: null, how: error.message }
+  })
+  child.on('exit', (code, signal) => {
+    state.ended = { code, how: signal ?? `exit code ${code}` }
   })
   await log.close()
-  const state: { ended?: string } = {}
-  void ended.then((how) => {
-    state.ended = how
-  })
   while (options.now() < deadline) {
     const running = await health(options.socket)
     if (running) {
       child.unref()
       return running
     }
-    if (state.ended !== undefined)
-      throw new ForgeError('server_unreachable', `the server did not start (${state.ended})`, {
-        hint: `the end of ${logPath}:\n${await tail(logPath, from)}`,
-      })
+    if (state.ended !== undefined) throw startFailure(state.ended, await tail(logPath, from), logPath)
     await sleep(pollMs)
   }
   child.unref()

@@ -53,6 +53,10 @@ async function runCommand(host: Host, argv: readonly string[]): Promise<number |
   return command.run(makeContext(host, placesOf(host)), parsed.args)
 }
 
+/** The background server runs in `/`, where a relative path means something else. */
+const serverEnv = ({ env, cwd }: Host): Host['env'] =>
+  env.FORGE_HOME ? { ...env, FORGE_HOME: path.resolve(cwd, env.FORGE_HOME) } : env
+
 function makeContext(host: Host, places: Paths): Context {
   const note = (text: string) => {
     void host.stderr.write(`${text}\n`).catch(() => {})
@@ -71,7 +75,7 @@ function makeContext(host: Host, places: Paths): Context {
         stateDir: places.state,
         program: path.join(host.root, 'dist', 'server.mjs'),
         node: host.node,
-        env: host.env,
+        env: serverEnv(host),
         now: host.now,
       })
       if (server.started) note(`started the Forge server (pid ${server.pid})`)

@@ -1,13 +1,12 @@
 import { text as readText } from 'node:stream/consumers'
 import { ForgeError } from '#core/errors.ts'
-import type { RunId } from '#core/id.ts'
 import { EgressPattern, type RunSpecInput } from '#core/run/run.ts'
 import { call } from '../../client/call.ts'
 import type { Context } from '../../context.ts'
 import { safe } from '../../output/safe.ts'
 import { defineCommand } from '../../program/command.ts'
 import { duration, number, text, texts } from '../../program/values.ts'
-import { takeWork } from '../workspace/take.ts'
+import { takenText, takeWork } from '../workspace/take.ts'
 import { attach } from './attach.ts'
 import { credentialsFrom } from './credentials.ts'
 import { sourceFrom } from './source.ts'
@@ -93,7 +92,16 @@ export const command = defineCommand({
       return 0
     }
     const finished = await attach(context, http, { run: run.id, json: given.json })
-    if (given.apply && finished.data.outcome === 'done') await applyAfter(context, run.id)
+    if (given.apply && finished.data.outcome === 'done') {
+      const repository = source.kind === 'bundle' ? source.path : '.'
+      const taken = await takeWork(context, http, {
+        run: run.id,
+        repository,
+        branch: undefined,
+        force: false,
+      })
+      context.note(takenText(taken))
+    }
     return finished.data.exitCode
   },
 })
@@ -112,9 +120,4 @@ async function promptFrom(context: Context, word: string): Promise<string> {
       hint: 'usage: forge run PROMPT [options], or forge run - < FILE',
     })
   return prompt
-}
-
-async function applyAfter(context: Context, run: RunId): Promise<void> {
-  const taken = await takeWork(context, { run, branch: undefined })
-  context.note(taken.said)
 }
