@@ -1,11 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import {
   chmod,
-  cp,
-  lstat,
+  chown,
   mkdir,
   mkdtemp,
+  open as openFile,
   readdir,
   readFile,
   readlink,
@@ -32,8 +33,8 @@ import {
   seqs,
   upTo,
 } from './conformance/fixtures.ts'
-import { findBinaries, openToAll } from './embedded/binaries.ts'
-import { ownUid, startEmbedded } from './embedded.ts'
+import { openToAll } from './embedded/binaries.ts'
+import { ownUid } from './embedded.ts'
 import { openStore } from './open.ts'
 import type { Store } from './store.ts'
 
@@ -140,6 +141,57 @@ describe('the embedded PostgreSQL', { timeout: 60_000 }, () => {
     expect(await works(started)).toBe(false)
   })
 
+  it('serves a user who is not root, and root after that', async (context) => {
+    if (!isRoot) context.skip('becoming another user needs root')
+    if (!(await openToAll(path.dirname(process.execPath)))) context.skip('other users cannot run this Node')
+    if (!(await openToAll(path.resolve('server/store'))))
+      context.skip('other users cannot read this checkout')
+    await chown(dataDir, nobody, nobody)
+    const owner = spawn(process.execPath, ['server/store/conformance/owner.ts', dataDir, migrations], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      uid: nobody,
+      gid: nobody,
+    })
+    await once(createInterface({ input: owner.stdout }), 'line')
+    owner.kill('SIGKILL')
+    await once(owner, 'exit')
+    const pid = await pidNow()
+    expect((await stat(`/proc/${pid}`)).uid).toBe(nobody)
+    expect((await runs(await openHere()).get('last')).state).toBe('queued')
+    expect(await works(pid)).toBe(false)
+    expect((await stat(`/proc/${await pidNow()}`)).uid).toBe(nobody)
+  })
+
+  it('says that the disk is full, and goes on when it is not', async (context) => {
+    if (!isRoot) context.skip('mounting a small disk needs root')
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=120m', 'tmpfs', dataDir])
+    if (mounted.status !== 0) context.skip('mounting is not allowed here')
+    try {
+      const store = await openHere()
+      const ledger = postgresLedger({ store, clock })
+      const { id } = await runs(store).create(newRun())
+      const text = randomBytes(400_000).toString('hex')
+      const filler = await openFile(path.join(dataDir, 'filler'), 'w')
+      const full = async () => {
+        for (;;) await filler.write(Buffer.alloc(65_536))
+      }
+      await expect(full()).rejects.toMatchObject({ code: 'ENOSPC' })
+      await filler.close()
+      const appendUntilRefused = async () => {
+        for (;;) await ledger.append(id, [said(text)])
+      }
+      await expect(appendUntilRefused()).rejects.toMatchObject({ code: 'disk_full' })
+      await rm(path.join(dataDir, 'filler'))
+      const [event] = await ledger.append(id, [said('space again')])
+      const stored = await ledger.read(id, { after: 0, limit: 1000 })
+      expect(seqs(stored)).toEqual(upTo(1, event?.seq ?? 0))
+      await ledger.close()
+      await store.close()
+    } finally {
+      spawnSync('umount', ['-l', dataDir])
+    }
+  })
+
   it('comes back when its process is killed in mid-append; nothing acknowledged is lost, followers go on', async () => {
     const store = await openHere()
     const ledger = postgresLedger({ store, clock })
@@ -222,61 +274,5 @@ describe('the embedded PostgreSQL', { timeout: 60_000 }, () => {
     await chmod(run, 0o755)
     expect(tryAs(nobody)).toBe('EACCES\n')
     expect(tryAs(ownUid)).toContain('28000')
-  })
-})
-
-describe('findBinaries', () => {
-  let dir: string
-  beforeEach(async () => {
-    dir = await mkdtemp(path.join(tmpdir(), 'forge-binaries-'))
-  })
-  afterEach(() => rm(dir, { recursive: true }))
-
-  /** The package as npm unpacks it when it may run no install script: without the library links. */
-  const bare = async () => {
-    const packageDir = path.join(dir, 'closed/package')
-    const { dir: native } = await findBinaries({ others: false, copyTo: [] })
-    await cp(path.dirname(native), packageDir, {
-      recursive: true,
-      filter: async (source) => !(await lstat(source)).isSymbolicLink(),
-    })
-    await chmod(path.join(dir, 'closed'), 0o700)
-    return packageDir
-  }
-  const versionBy = (native: string, user: { uid?: number; gid?: number }) =>
-    spawnSync(path.join(native, 'bin/postgres'), ['--version'], { cwd: '/', encoding: 'utf8', ...user })
-      .stdout
-
-  it('makes the missing links in place for the present user', async () => {
-    const packageDir = await bare()
-    const found = await findBinaries({ others: false, copyTo: [], packageDir })
-    expect(found.dir).toBe(path.join(packageDir, 'native'))
-    expect(versionBy(found.dir, {})).toContain('18.')
-  })
-
-  it('copies once, to the first place that others may reach', async (context) => {
-    if (!isRoot) context.skip('running as another user needs root')
-    const packageDir = await bare()
-    await chmod(dir, 0o755)
-    const mask = process.umask(0o077)
-    context.onTestFinished(() => void process.umask(mask))
-    const options = { others: true, copyTo: [path.join(dir, 'closed/a'), path.join(dir, 'b')], packageDir }
-    const [found, ...same] = await Promise.all([
-      findBinaries(options),
-      findBinaries(options),
-      findBinaries(options),
-    ])
-    expect(found.dir).toContain(path.join(dir, 'b'))
-    expect(same.map((other) => other.dir)).toEqual([found.dir, found.dir])
-    expect(versionBy(found.dir, { uid: nobody, gid: nobody })).toContain('18.')
-    expect(await readdir(path.dirname(found.dir))).toEqual(['native'])
-  })
-
-  it('starts a database with a path that the database’s user cannot walk and no socket could have', async () => {
-    const dataDir = path.join(dir, 'closed', 'x'.repeat(100), 'y'.repeat(100))
-    await mkdir(dataDir, { recursive: true })
-    await chmod(path.join(dir, 'closed'), 0o700)
-    const embedded = await startEmbedded({ dataDir })
-    await embedded.stop()
   })
 })

@@ -98,7 +98,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   const cluster = await ensureCluster(base, binaries, clusterOptions)
   const bringUp = async () => {
     const found = await adopt(cluster)
-    if (found !== null) return found
+    if (found !== null && !cluster.changed) return found
+    if (found !== null) await stop(found, cluster)
     onProgress('starting the database')
     return start(cluster, binaries)
   }

@@ -107,11 +107,24 @@ async function syncDirectory(dir: string): Promise<void> {
   await handle.sync().finally(() => handle.close())
 }
 
-/** Writes the settings and who may connect: one operating system user, as one role, through the socket. */
-async function configure(cluster: string, clientUser: string): Promise<void> {
-  await writeFile(path.join(cluster, 'forge.conf'), settings, { mode: 0o600 })
-  await writeFile(path.join(cluster, 'pg_hba.conf'), `local all ${role} peer map=forge\n`)
-  await writeFile(path.join(cluster, 'pg_ident.conf'), `forge ${quoteName(clientUser)} ${role}\n`)
+/**
+ * Writes the settings and who may connect: one operating system user, as one role, through the socket.
+ * @returns whether any of it is new.
+ */
+async function configure(cluster: string, clientUser: string): Promise<boolean> {
+  const files = {
+    'forge.conf': settings,
+    'pg_hba.conf': `local all ${role} peer map=forge\n`,
+    'pg_ident.conf': `forge ${quoteName(clientUser)} ${role}\n`,
+  }
+  let changed = false
+  for (const [name, text] of Object.entries(files)) {
+    const file = path.join(cluster, name)
+    if ((await readFile(file, 'utf8').catch(() => null)) === text) continue
+    await writeFile(file, text, { mode: 0o600 })
+    changed = true
+  }
+  return changed
 }
 
 /**
@@ -147,6 +160,8 @@ export interface Cluster {
   /** Device and inode of `dir`, which hold also after somebody has removed it. */
   readonly inode: { readonly dev: number; readonly ino: number }
   readonly runDir: string
+  /** A process that is running began with other settings than these. */
+  readonly changed: boolean
   readonly log: string
   readonly owner: Owner | null
 }
@@ -179,6 +194,7 @@ export async function ensureCluster(
     await createCluster(base, binaries, options)
   }
   await assertMajor(dir, binaries)
+  const changed = found !== null && (await configure(dir, options.clientUser))
   let made = await stat(dir)
   if (options.owner !== null && made.uid === 0) {
     await giveTo(dir, options.owner)
@@ -188,7 +204,6 @@ export async function ensureCluster(
   await mkdir(runDir, { recursive: true, mode: 0o700 })
   await chmod(runDir, 0o700)
   if (owner !== null) await chown(runDir, owner.uid, owner.gid)
-  if (found !== null) await configure(dir, options.clientUser)
   const inode = { dev: made.dev, ino: made.ino }
-  return { dir, inode, runDir, log: path.join(base, 'postgres.log'), owner }
+  return { dir, inode, runDir, changed, log: path.join(base, 'postgres.log'), owner }
 }
