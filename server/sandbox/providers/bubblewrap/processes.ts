@@ -74,21 +74,31 @@ async function withArgument(argument: string): Promise<number[]> {
   return found.flat()
 }
 
+const kill = (pid: number): void => {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch {
+    // Gone already, or not ours: then it is not of this sandbox.
+  }
+}
+
 /**
  * Ends every process that has `mark` among its arguments: the sandbox's bwrap and its process 1, with which
  * the kernel ends all others in the sandbox.
  */
 export async function killMarked(mark: string): Promise<void> {
+  // One that is dying has no arguments any more, and process 1 dies only after all others.
+  const seen = new Map<number, ProcessMark>()
   for (const deadline = Date.now() + patienceMs; ; await sleep(5)) {
     const pids = (await withArgument(mark)).filter((pid) => pid !== process.pid)
-    if (pids.length === 0) return
-    if (Date.now() > deadline) throw new ForgeError('internal', `processes ${pids.join(', ')} do not end`)
     for (const pid of pids) {
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        // Gone already, or not ours: then it is not of this sandbox.
-      }
+      const stat = seen.has(pid) ? null : await processStat(pid)
+      if (stat !== null) seen.set(pid, stat)
+      kill(pid)
     }
+    const alive = await Promise.all([...seen.values()].map(isAlive))
+    if (pids.length === 0 && !alive.includes(true)) return
+    if (Date.now() > deadline)
+      throw new ForgeError('internal', `processes ${[...seen.keys()].join(', ')} do not end`)
   }
 }

@@ -345,7 +345,7 @@ describe('two sandboxes', () => {
 
   it('see none of each other’s processes', async () => {
     const process = await one.wire.exec({ command: 'exec -a a-name-of-one sleep 60' })
-    expect(await one.text('cat /proc/[0-9]*/cmdline')).toContain('a-name-of-one')
+    await expect.poll(() => one.text('cat /proc/[0-9]*/cmdline')).toContain('a-name-of-one')
     expect(await two.text('cat /proc/[0-9]*/cmdline')).not.toContain('a-name-of-one')
     process.kill('KILL')
     await process.exit
