@@ -151,7 +151,7 @@ class LedgerOnPostgres implements PostgresLedger {
   async close(): Promise<void> {
     await this.#commits.close()
     this.#closing.abort()
-    await Promise.all([this.#writer.end({ timeout: 5 }), this.#listener.end({ timeout: 5 })])
+    await Promise.all([this.#writer.end({ timeout: 2 }), this.#listener.end({ timeout: 2 })])
   }
 }
 

@@ -59,7 +59,7 @@ export async function lockDatabase(options: {
   }
   const release = () => {
     released.abort()
-    return sql.end({ timeout: 5 })
+    return sql.end({ timeout: 2 })
   }
   try {
     await takeLock(sql)

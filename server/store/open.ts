@@ -29,6 +29,9 @@ export type StoreOptions = {
     }
 )
 
+/** How long statements that are under way at the end may take, in seconds. The driver always takes it whole when its last attempt to connect failed. */
+const endTimeout = 2
+
 /** Makes clients of one database. */
 type Connect = (options: Options<Record<string, never>>) => Sql
 
@@ -71,7 +74,7 @@ function assemble(kind: Store['kind'], parts: { connect: Connect; max: number })
         ...(onNotify === undefined ? {} : { onnotify: onNotify }),
         ...(onClose === undefined ? {} : { onclose: onClose }),
       }),
-    close: () => pool.end({ timeout: 5 }),
+    close: () => pool.end({ timeout: endTimeout }),
   }
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { open, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ForgeError } from '#core/errors.ts'
@@ -82,13 +82,15 @@ export async function adopt(cluster: Cluster): Promise<Postmaster | null> {
 }
 
 /**
- * PostgreSQL refuses to start while its pid file names a living process of the same user. When that
- * process is somebody else's, only the pid in the file is replaced: the rest of the file leads
- * PostgreSQL to the old shared memory, which is how it notices processes that are left over.
+ * PostgreSQL refuses to start while a pid file names a living process of the same user, or a dead one
+ * that nobody has reaped. When no process works on the cluster, the socket's is removed, and in the
+ * data directory's only the pid is replaced: the rest of that file leads PostgreSQL to the old shared
+ * memory, which is how it notices processes that are left over.
  */
-async function disownReusedPid(cluster: Cluster): Promise<void> {
+async function disownPidFiles(cluster: Cluster): Promise<void> {
+  await rm(path.join(cluster.runDir, '.s.PGSQL.5432.lock'), { force: true })
   const file = await readPidFile(cluster)
-  if (file === null || !alive(file.pid) || (await worksIn(file.pid, cluster))) return
+  if (file === null || !alive(file.pid)) return
   const rest = file.text.slice(file.text.indexOf('\n'))
   await writeFile(path.join(cluster.dir, 'postmaster.pid'), `${noPid}${rest}`)
 }
@@ -115,7 +117,7 @@ async function logTail(cluster: Cluster, from: number): Promise<string> {
  */
 export async function start(cluster: Cluster, binaries: Binaries): Promise<Postmaster> {
   await waitForLeftovers(cluster)
-  await disownReusedPid(cluster)
+  await disownPidFiles(cluster)
   const size = await stat(cluster.log).then(
     (found) => found.size,
     () => 0,
