@@ -18,8 +18,9 @@ exec 2>/dev/null
 [ -d "$1" ] || exit 45
 [ -r "$1" ] && [ -x "$1" ] || exit 47
 export LC_ALL=C
-find -H "$1" -mindepth 1 -maxdepth 1 -printf . | wc -c
-find -H "$1" -mindepth 1 -maxdepth 1 -printf '%f/%y/%s/%l\\0' | sort -z | head -z -n ${maxEntries}
+mapfile -t -d '' found < <(find -H "$1" -mindepth 1 -maxdepth 1 -printf '%f/%y/%s/%l\\0' | sort -z)
+echo \${#found[@]}
+[ \${#found[@]} = 0 ] || printf '%s\\0' "\${found[@]:0:${maxEntries}}"
 `
 
 const failures: Failures = {

@@ -12,8 +12,8 @@ const read = (path: string, more: Record<string, unknown> = {}) => sandbox.use(r
 
 test('gives the lines with their numbers, by a relative and an absolute path', async () => {
   await sandbox.write('src/a.ts', 'one\n\ttwo\n\nfour')
-  const outcome = { title: 'src/a.ts (3 lines)', content: '1\tone\n2\t\ttwo\n3\t\n4\tfour', isError: false }
-  expect(await read('src/a.ts')).toMatchObject({ ...outcome, title: 'src/a.ts (4 lines)' })
+  const outcome = { title: 'src/a.ts (4 lines)', content: '1\tone\n2\t\ttwo\n3\t\n4\tfour', isError: false }
+  expect(await read('src/a.ts')).toEqual(outcome)
   expect((await read(`${sandbox.workdir}/src/a.ts`)).content).toBe(outcome.content)
 })
 
@@ -29,6 +29,24 @@ test('gives a part, and says how to go on', async () => {
     isError: true,
     content: 'long.txt has 5,000 lines; there is no line 5001',
   })
+})
+
+test('a blank line, and the last one without an end, are lines', async () => {
+  await sandbox.write('blank.txt', 'a\n\nc')
+  expect((await read('blank.txt', { offset: 2, limit: 1 })).content).toMatch(/^2\t\n\[go on with offset 3/)
+  expect((await read('blank.txt', { offset: 3 })).content).toBe('3\tc')
+  expect((await read('blank.txt', { offset: 4 })).isError).toBe(true)
+})
+
+test('a large file gives the same as a small one', async () => {
+  await sandbox.sh('seq 1 300000 > large.txt; echo >> large.txt; printf end >> large.txt')
+  expect((await read('large.txt', { offset: 299_999, limit: 3 })).content).toBe(
+    '299999\t299999\n300000\t300000\n300001\t\n[go on with offset 300002: 300,002 lines, 2.0 MB in all]',
+  )
+  expect((await read('large.txt', { offset: 300_002 })).content).toBe('300002\tend')
+  expect((await read('large.txt', { offset: 300_003 })).isError).toBe(true)
+  await sandbox.sh('head -c 2000000 /dev/zero > large.bin')
+  expect((await read('large.bin')).content).toBe('large.bin is a binary file of 2.0 MB.')
 })
 
 test('cuts long lines, and long files at a whole line', async () => {

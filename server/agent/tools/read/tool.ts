@@ -3,7 +3,7 @@ import { ForgeError } from '#core/errors.ts'
 import { byteSize, fileText, thousands } from '../output.ts'
 import { absolute, shown } from '../path.ts'
 import { type Failures, runScript } from '../script.ts'
-import { defineTool, PathInput, type ToolContext } from '../tool.ts'
+import { defineTool, PathInput, type ToolContext, toldToModel } from '../tool.ts'
 import prompt from './prompt.liquid'
 
 const defaultLines = 2000
@@ -16,6 +16,10 @@ const input = z.strictObject({
   limit: z.number().int().min(1).max(10_000).optional().describe('how many lines'),
 })
 
+/** Up to here a file is fetched whole, which is several times as fast as the script. */
+const wholeBytes = 1_000_000
+const sniffed = 8000
+
 /**
  * $1 is the file, $2 the first line, $3 the last. One line about the file, then the lines, cut to a length
  * that the server can bear; it does the exact cutting. Only regular files are opened: others could block.
@@ -27,8 +31,9 @@ exec 2>/dev/null
 [ -f "$1" ] || exit 46
 [ -r "$1" ] || exit 47
 read -r lines bytes < <(wc -lc <"$1")
-text=$(head -c 8000 "$1" | tr -d '\\0' | wc -c)
-if [ "$text" -lt 8000 ] && [ "$text" -lt "$bytes" ]; then echo "binary $lines $bytes"; exit; fi
+[ "$(tail -c 1 "$1" | tr '\\n' n)" = n ] || lines=$((lines + 1))
+text=$(head -c ${sniffed} "$1" | tr -d '\\0' | wc -c)
+if [ "$text" -lt ${sniffed} ] && [ "$text" -lt "$bytes" ]; then echo "binary $lines $bytes"; exit; fi
 echo "text $lines $bytes"
 tail -n "+$2" "$1" | head -n $(($3 - $2 + 1)) | cut -b 1-${4 * maxLine + 4} | head -c ${8 * maxChars}
 `
@@ -42,16 +47,42 @@ const failures: Failures = {
 
 interface Part {
   readonly binary: boolean
-  /** Line ends in the whole file. */
+  /** In the whole file. */
   readonly lines: number
   readonly bytes: number
   readonly body: string
 }
 
-async function fetchPart(
-  context: ToolContext,
-  { path, first, last }: { path: string; first: number; last: number },
-): Promise<Part> {
+interface Wanted {
+  readonly path: string
+  /** Numbers of lines. */
+  readonly first: number
+  readonly last: number
+}
+
+/** Null for what is large or cannot be read; the script says which. */
+async function fetchWhole({ wire, workdir }: ToolContext, wanted: Wanted): Promise<Part | null> {
+  const content = await wire.files
+    .read(absolute(workdir, wanted.path), wholeBytes)
+    .catch((thrown: unknown) => {
+      if (thrown instanceof ForgeError && toldToModel.includes(thrown.code)) return null
+      throw thrown
+    })
+  if (content === null) return null
+  const lines = fileText(content).split('\n')
+  if (lines.at(-1) === '') lines.pop()
+  return {
+    binary: content.subarray(0, sniffed).includes(0),
+    lines: lines.length,
+    bytes: content.length,
+    body: lines
+      .slice(wanted.first - 1, wanted.last)
+      .map((line) => `${line}\n`)
+      .join(''),
+  }
+}
+
+async function fetchPart(context: ToolContext, { path, first, last }: Wanted): Promise<Part> {
   const args = [absolute(context.workdir, path), `${first}`, `${last}`]
   const result = await runScript(context, { text: script, args, failures, about: path })
   const end = result.stdout.indexOf('\n')
@@ -92,7 +123,8 @@ export const readTool = defineTool({
   input,
   readOnly: true,
   async run({ path, offset = 1, limit = defaultLines }, context) {
-    const part = await fetchPart(context, { path, first: offset, last: offset + limit - 1 })
+    const wanted = { path, first: offset, last: offset + limit - 1 }
+    const part = (await fetchWhole(context, wanted)) ?? (await fetchPart(context, wanted))
     const name = shown(context.workdir, path)
     const size = byteSize(part.bytes)
     if (part.binary)
@@ -114,7 +146,7 @@ export const readTool = defineTool({
         ? `\n[go on with offset ${last + 1}: ${thousands(part.lines)} lines, ${size} in all]`
         : ''
     return {
-      title: `${name} (${offset === 1 && more === '' ? '' : `lines ${offset} to ${last} of `}${thousands(Math.max(part.lines, last))} lines)`,
+      title: `${name} (${offset === 1 && more === '' ? '' : `lines ${offset} to ${last} of `}${thousands(part.lines)} lines)`,
       content: `${text}${more}`,
       isError: false,
     }

@@ -47,7 +47,7 @@ export interface CommandReport {
  * It tells when the file could not take everything. The shell's own stderr is closed, because the exit of the channel waits for whoever holds it.
  */
 const runScript = `
-mkdir -p "\${out%/*}"
+[ -d "\${out%/*}" ] || mkdir -p "\${out%/*}"
 IFS= read -r -d '' forge_command
 coproc KEEP { trap '' TERM INT HUP XFSZ; ulimit -f ${keptBytes / 1024}; tee "$out" | tail -c ${crossing} >"$out.tail"; echo "\${PIPESTATUS[0]}"; }
 to=\${KEEP[1]} from=\${KEEP[0]}
@@ -58,17 +58,25 @@ IFS= read -r -t 0.5 -u "$from" unstored
 [ $? -gt 128 ] && background=1
 `
 
-/** A line of numbers, then the whole output, or `crossing` bytes of its beginning and as many of its end. */
+/**
+ * A line of numbers, then the whole output, or `crossing` bytes of its beginning and as many of its end. Short
+ * outputs take builtins only, as every program that is started costs a millisecond; `read -N` drops NULs,
+ * which the model would not be shown anyway.
+ */
 const reportScript = `
-read -r lines bytes < <(wc -lc <"$out")
-echo "forge-output \${code:--} $background \${unstored:-0} \${lines:-0} \${bytes:-0}"
-if [ "\${bytes:-0}" -le ${2 * crossing} ]; then cat "$out"; else
-  head -c ${crossing} "$out"
-  if [ "$bytes" -lt ${keptBytes} ]; then tail -c ${crossing} "$out"; else cat "$out.tail"; fi
+LC_ALL=C
+if IFS= read -r -N ${shownBytes + 1} text <"$out"; then
+  read -r lines bytes < <(wc -lc <"$out")
+  echo "forge-output \${code:--} $background \${unstored:-0} $lines $bytes"
+  if [ "$bytes" -le ${2 * crossing} ]; then cat "$out"; else
+    head -c ${crossing} "$out"
+    if [ "$bytes" -lt ${keptBytes} ]; then tail -c ${crossing} "$out"; else cat "$out.tail"; fi
+  fi
+  [ $background = 1 ] || rm -f "$out.tail"
+else
+  printf 'forge-output %s %s %s 0 %s\\n%s' "\${code:--}" $background "\${unstored:-0}" \${#text} "$text"
+  [ $background = 1 ] || rm -f "$out" "$out.tail" </dev/null >/dev/null &
 fi
-[ $background = 1 ] && exit
-rm -f "$out.tail"
-[ "\${bytes:-0}" -gt ${shownBytes} ] || rm -f "$out"
 `
 
 /** Throws `sandbox_lost`. A command that was aborted or timed out is reported like any other. */

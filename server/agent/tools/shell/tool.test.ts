@@ -20,7 +20,7 @@ test('gives stdout and stderr in the order in which they came, and the exit code
     isError: false,
     exitCode: 0,
   })
-  expect(await left()).toBe('')
+  await expect.poll(left).toBe('')
 })
 
 test('a failing command is an error with its exit code; a signal is named', async () => {
