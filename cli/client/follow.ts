@@ -54,15 +54,18 @@ export async function* followRun(http: Http, id: RunId, options: FollowOptions):
         if (event.type === 'run.finished') return
       }
     } catch (error) {
+      if (options.signal.aborted) throw new ForgeError('interrupted', 'interrupted', { cause: error })
       const failure = ForgeError.from(error)
-      if (options.signal.aborted || !failure.row.retryable || failure.code === 'interrupted') throw failure
+      if (!failure.row.retryable) throw failure
       if (brokenSince !== undefined && options.now() - brokenSince > options.patience) throw failure
     }
     if (brokenSince === undefined) {
       brokenSince = options.now()
       options.onLink('lost')
     }
-    await sleep(delay, undefined, { signal: options.signal })
+    await sleep(delay, undefined, { signal: options.signal }).catch((cause) => {
+      throw new ForgeError('interrupted', 'interrupted', { cause })
+    })
     // What it can't mend shows at the next attempt, which also knows when to give up.
     await options.revive().catch(() => {})
   }

@@ -93,6 +93,7 @@ function runCommand(ws: WebSocket, cwd: string): void {
     else if (control.kind === 'signal' && child?.pid) process.kill(-child.pid, `SIG${control.signal}`)
   })
   ws.on('close', () => {
-    if (child?.pid && child.exitCode === null) process.kill(-child.pid, 'SIGKILL')
+    if (child?.pid && child.exitCode === null && child.signalCode === null)
+      process.kill(-child.pid, 'SIGKILL')
   })
 }
