@@ -24,6 +24,9 @@ export interface DecisionLog {
 const keyOf = ({ host, port, via, allowed, rule, reason }: EgressDecision): string =>
   JSON.stringify([host, port, via, allowed, rule, reason])
 
+const repeatsOf = ({ decision, repeats }: Held): EgressDecision =>
+  repeats === 1 ? decision : { ...decision, count: repeats }
+
 /**
  * Keeps a sandbox from flooding the ledger. A decision is reported at once; the same one again is held back
  * and reported with its count, after 1 s at first, then after twice as long each time up to a minute. Beyond 200
@@ -39,7 +42,7 @@ export function decisionLog(report: (decision: EgressDecision) => void, now: () 
       held.delete(key)
       return
     }
-    report({ ...each.decision, count: each.repeats })
+    report(repeatsOf(each))
     each.repeats = 0
     each.window = Math.min(each.window * 2, maxWindow)
     each.timer = setTimeout(flush, each.window, key, each).unref()
@@ -79,7 +82,7 @@ export function decisionLog(report: (decision: EgressDecision) => void, now: () 
     close() {
       for (const each of held.values()) {
         clearTimeout(each.timer)
-        if (each.repeats > 0) report({ ...each.decision, count: each.repeats })
+        if (each.repeats > 0) report(repeatsOf(each))
       }
       held.clear()
     },

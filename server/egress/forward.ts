@@ -98,17 +98,14 @@ export function forward(incoming: IncomingMessage, answer: ServerResponse, optio
   }
   outgoing.on('error', fail)
   outgoing.on('response', (response) => {
-    // A server may answer before it has read the body, and stop reading: what counts now is the answer.
-    outgoing.off('error', fail).on('error', () => undefined)
+    // A server may answer before it has read the body; what is left of it must not become the next request.
     answer.shouldKeepAlive &&= incoming.complete
     answer.sendDate = false
     answer.writeHead(response.statusCode ?? 502, response.statusMessage ?? '', endToEnd(response).flat())
     pipeline(response, answer).catch(fail)
   })
+  // Also when the client has gone in the middle of its request.
   answer.once('close', () => options.to.stream.destroy())
-  incoming.once('close', () => {
-    if (!incoming.complete) outgoing.destroy(new Error('the request broke off'))
-  })
   incoming.pipe(outgoing)
 }
 

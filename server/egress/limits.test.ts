@@ -91,7 +91,7 @@ test('a request whose decision cannot be recorded does not pass', async () => {
 })
 
 test('connections beyond the limit are answered 503 until others end', async () => {
-  const port = await tcpServer(() => undefined)
+  const port = await tcpServer((socket) => socket.on('end', () => socket.end()).resume())
   const { open } = proxyWith([`127.0.0.1:${port}`], { limits: { connections: 3 } })
   const streams = [open(), open(), open()]
   for (const stream of streams) expect(await connectVia(stream, `127.0.0.1:${port}`)).toMatch(/ 200 /)

@@ -1,6 +1,9 @@
 import { lookup } from 'node:dns/promises'
+import { once } from 'node:events'
+import { Duplex, duplexPair } from 'node:stream'
 import { expect, test } from 'vitest'
 import { connectVia, dialTo, proxyWith, readAll, readUntil, tcpServer } from './testkit.ts'
+import { join } from './tunnel.ts'
 
 const echo = () => tcpServer((socket) => socket.on('data', (data) => socket.write(`echo ${data}`)))
 
@@ -165,15 +168,45 @@ test('end of input and end of output cross the tunnel one by one', async () => {
   expect(await readUntil(stream, 'two')).toBe('all: one two')
 })
 
-test('a client that reads slowly gets everything, although the server has closed long before', async () => {
-  const size = 3_000_000
-  const port = await tcpServer((socket) => socket.end(Buffer.alloc(size, 'x')))
-  const { open } = proxyWith([`127.0.0.1:${port}`])
-  const stream = open()
-  await connectVia(stream, `127.0.0.1:${port}`)
-  stream.end()
-  await new Promise((done) => setTimeout(done, 300))
-  expect((await readAll(stream)).length).toBe(size)
+test('a client that takes its bytes slowly gets all of them, although the server has closed before', async () => {
+  let [taken, closed] = ['', false]
+  const client = new Duplex({
+    read() {
+      this.push(null)
+    },
+    write(chunk, _encoding, done) {
+      setTimeout(() => {
+        taken += `${closed ? 'late ' : ''}${chunk} `
+        done()
+      }, 20)
+    },
+  })
+  const [server, far] = duplexPair()
+  server.on('close', () => {
+    closed = true
+  })
+  join(client, server, 10_000)
+  far.resume()
+  for (const word of ['one', 'two', 'three']) far.write(word)
+  far.end()
+  await once(client, 'close')
+  expect(taken).toBe('late one late two late three ')
+})
+
+test('lookups that hang hold their place, but those that wait behind them give up in time', async () => {
+  const asked: string[] = []
+  const { open } = proxyWith(['*.example:80'], {
+    resolve: (host) => {
+      asked.push(host)
+      return new Promise(() => undefined)
+    },
+    limits: { connectTimeout: 50 },
+  })
+  for (let round = 0; round < 2; round++) {
+    const texts = await Promise.all(Array.from({ length: 5 }, () => connectVia(open(), 'slow.example:80')))
+    for (const text of texts) expect(text).toContain('rule=unresolved')
+  }
+  expect(asked).toHaveLength(2)
 })
 
 test('a server that breaks off breaks the tunnel', async () => {

@@ -33,7 +33,7 @@ export type Routed =
 
 export interface RouteOptions {
   readonly policy: EgressPolicy
-  readonly resolve: Resolve
+  readonly resolve: BoundedResolve
   readonly dial: Dial
   readonly upstream: Upstream
   /** Milliseconds for all attempts together. */
@@ -58,20 +58,35 @@ export const tcpDial: Dial = ({ address, port, signal }) =>
     socket.on('error', reject)
   })
 
-/** Lets at most `limit` lookups run; the others wait for their turn. */
-export function boundedResolve(resolve: Resolve, limit: number): Resolve {
-  const waiting: (() => void)[] = []
+const within = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
+  new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new Error('timed out')), { once: true })
+    work.then(resolve, reject)
+  })
+
+/** A lookup that the caller stops waiting for when the signal aborts. */
+export type BoundedResolve = (host: string, signal: AbortSignal) => Promise<string[]>
+
+/** Lets at most `limit` lookups run, hanging ones included; the others wait for their turn. */
+export function boundedResolve(resolve: Resolve, limit: number): BoundedResolve {
+  const waiting = new Set<() => void>()
   let running = 0
-  return async (host) => {
-    if (running >= limit) await new Promise<void>((turn) => waiting.push(turn))
+  const turn = (signal: AbortSignal) =>
+    new Promise<void>((go, fail) => {
+      waiting.add(go)
+      signal.addEventListener('abort', () => waiting.delete(go) && fail(new Error('timed out')), {
+        once: true,
+      })
+    })
+  const release = () => {
+    const [next] = waiting
+    if (!next) running--
+    else if (waiting.delete(next)) next()
+  }
+  return async (host, signal) => {
+    if (running >= limit) await turn(signal)
     else running++
-    try {
-      return await resolve(host)
-    } finally {
-      const next = waiting.shift()
-      if (next) next()
-      else running--
-    }
+    return within((async () => resolve(host))().finally(release), signal)
   }
 }
 
@@ -83,13 +98,7 @@ const messageOf = (error: unknown): string => {
 /** RFC 6761: `localhost` and what is under it is the loopback, whatever DNS says. */
 const isLocalhost = (host: string): boolean => host === 'localhost' || host.endsWith('.localhost')
 
-const within = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
-  new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(new Error('timed out')), { once: true })
-    work.then(resolve, reject)
-  })
-
-/** Null when the name could not be resolved. */
+/** Gives the reason instead when the name could not be resolved. */
 async function addressesOf(
   target: Target,
   options: RouteOptions,
@@ -98,7 +107,7 @@ async function addressesOf(
   if (target.address) return [target.address]
   if (isLocalhost(target.host)) return ['127.0.0.1', '::1'].flatMap((text) => parseAddress(text) ?? [])
   try {
-    const answer = await within(options.resolve(target.host), signal)
+    const answer = await options.resolve(target.host, signal)
     return answer.flatMap((text) => parseAddress(text) ?? [])
   } catch (error) {
     return messageOf(error)

@@ -32,9 +32,10 @@ export async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
+/** Its sockets stay open for writing after the other side has ended. */
 export const tcpServer = (onSocket: (socket: Socket) => void): Promise<number> =>
   listen(
-    createServer((socket) => {
+    createServer({ allowHalfOpen: true }, (socket) => {
       socket.on('error', () => undefined)
       onSocket(socket)
     }),

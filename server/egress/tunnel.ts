@@ -103,9 +103,8 @@ export function tunnel(client: Duplex, server: Duplex, options: TunnelOptions): 
   const refuse = (verdict: Verdict) => {
     options.onRefused(verdict)
     stop()
-    server.unpipe(client)
-    server.removeAllListeners('close')
-    server.destroy()
+    // The server is kept until the client has heard why: its close would close the client too.
+    server.unpipe(client).pause()
     client.end(accessDenied)
     client.resume()
     setTimeout(() => client.destroy(), 1000).unref()
