@@ -1,4 +1,4 @@
--- The schema that the migrations make. Written by scripts/schema.ts; do not edit.
+-- The schema that the migrations make. Written by scripts/database-schema.ts; do not edit.
 
 CREATE TABLE events (
   run_id text NOT NULL,

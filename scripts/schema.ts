@@ -1,16 +1,35 @@
-/** Writes `migrations/schema.sql` from the migrations: `node scripts/schema.ts`. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { dumpSchema } from '#server/store/dump-schema.ts'
-import { openStore } from '#server/store/open.ts'
+/** Writes the JSON Schema of an event line from its zod schema; `--check` only says whether it is up to date. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { z } from 'zod'
+import { Event, eventSchemaName } from '../core/event/event.ts'
 
-const migrations = path.resolve(import.meta.dirname, '../migrations')
-const dataDir = await mkdtemp(path.join(tmpdir(), 'forge-schema-'))
-const store = await openStore({ kind: 'embedded', dataDir, migrations })
-try {
-  await writeFile(path.join(migrations, 'schema.sql'), await dumpSchema(store.sql))
-} finally {
-  await store.close()
-  await rm(dataDir, { recursive: true })
+const file = 'core/event/forge.events.1.schema.json'
+
+export function eventJsonSchema(): Record<string, unknown> {
+  const { $schema, ...schema } = z.toJSONSchema(Event, {
+    target: 'draft-2020-12',
+    io: 'output',
+    override: ({ jsonSchema }) => {
+      // An optional field may be added without a new version, so an older schema must let it pass.
+      if (jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties
+    },
+  })
+  return {
+    $schema,
+    $id: 'https://forge.invalid/schemas/forge.events.1.schema.json',
+    title: eventSchemaName,
+    description: 'One line of `forge run --json` and `forge events --json`.',
+    ...schema,
+  }
+}
+
+if (import.meta.main) {
+  const text = `${JSON.stringify(eventJsonSchema(), undefined, 2)}\n`
+  if (process.argv.includes('--check')) {
+    const committed = await readFile(file, 'utf8').catch(() => '')
+    if (committed !== text) {
+      console.error(`${file} is not what core/event/event.ts says: run node scripts/schema.ts`)
+      process.exitCode = 1
+    }
+  } else await writeFile(file, text)
 }

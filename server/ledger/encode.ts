@@ -49,7 +49,7 @@ function toJson(value: unknown): string {
 }
 
 /** Throws `internal` for a draft that the event table does not allow (a bug in Forge), `too_large`. */
-export function encode(draft: EventDraft): Encoded {
+export function encode(draft: EventDraft, maxBytes: number = maxEventBytes): Encoded {
   const schema: z.ZodType<EventData> | undefined = eventData[draft.type]
   if (schema === undefined)
     throw new ForgeError('internal', `there is no event type ${JSON.stringify(draft.type)}`)
@@ -61,11 +61,11 @@ export function encode(draft: EventDraft): Encoded {
     throw new ForgeError('internal', `an event has the actor ${JSON.stringify(draft.actor)}`)
   const json = toJson(parsed.data)
   const bytes = Buffer.byteLength(json)
-  if (bytes > maxEventBytes)
+  if (bytes > maxBytes)
     throw new ForgeError(
       'too_large',
-      `an event ${draft.type} has ${bytes} bytes, and at most ${maxEventBytes} are stored`,
-      { data: { bytes, maxBytes: maxEventBytes } },
+      `an event ${draft.type} has ${bytes} bytes, and at most ${maxBytes} are stored`,
+      { data: { bytes, maxBytes } },
     )
   const found = { actor: storableText(actor.data), type: draft.type }
   if (!unstorable.test(json)) return { ...found, data: parsed.data, json }

@@ -14,7 +14,7 @@ import type { Ledger } from './ledger.ts'
 import { channel, readEvents, readHead } from './rows.ts'
 
 /** Events of one page of a follower: at most so many megabytes, since that is what one event may have. */
-const pageSize = 128
+const pageSize = 64
 const readPatience = 5_000
 const followPatience = 60_000
 /** Between attempts to listen again. */
@@ -88,7 +88,7 @@ class LedgerOnPostgres implements PostgresLedger {
 
   async append(run: RunId, drafts: EventDraft[]): Promise<Event[]> {
     if (drafts.length === 0) return []
-    const encoded = drafts.map(encode)
+    const encoded = drafts.map((draft) => encode(draft))
     if (encoded.slice(0, -1).some(({ type }) => type === 'run.finished'))
       throw new ForgeError('internal', 'run.finished must be the last event of a run')
     return this.#commits.append(run, new Date(this.#clock.now()).toISOString(), encoded)

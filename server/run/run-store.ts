@@ -86,6 +86,9 @@ const noSuchRun = (ref: string) =>
 
 const attempts = 5
 
+/** A prompt of a million characters takes up to six bytes for each of them as JSON. */
+const maxCreatedBytes = 8 * 1024 * 1024
+
 /** Every method throws `store_unavailable` and `disk_full` besides what it says itself. */
 class PostgresRunStore implements RunStore {
   readonly #store: Store
@@ -123,7 +126,8 @@ class PostgresRunStore implements RunStore {
   #insert(id: RunId, run: NewRun): Promise<Run> {
     const { spec, actor, model, provider, source } = storable(run)
     const createdAt = this.#now()
-    const first = encode({ actor, type: 'run.created', data: { spec, model, provider, source } })
+    const draft = { actor, type: 'run.created', data: { spec, model, provider, source } } as const
+    const first = encode(draft, maxCreatedBytes)
     return this.#store.db.transaction(async (tx) => {
       const row = {
         id,

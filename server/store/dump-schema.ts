@@ -38,7 +38,9 @@ export async function dumpSchema(sql: Sql): Promise<string> {
   const tables = await sql<Table[]>`
     SELECT relname AS name, array_to_string(reloptions, ', ') AS options FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY relname COLLATE "C"`
-  const parts = ['-- The schema that the migrations make. Written by scripts/schema.ts; do not edit.\n']
+  const parts = [
+    '-- The schema that the migrations make. Written by scripts/database-schema.ts; do not edit.\n',
+  ]
   for (const { name, options } of tables) {
     const body = [...(await columnsOf(sql, name)), ...(await constraintsOf(sql, name))]
     const tail = options ? ` WITH (${options})` : ''

@@ -9,7 +9,7 @@ import { lockDatabase } from './lock-database.ts'
 import { migrate } from './migrate.ts'
 import type { Store } from './store.ts'
 
-/** The oldest PostgreSQL that the suite runs on is 15; 14 is the oldest that its makers still mend. */
+/** The first that waits for a terminated connection to end, which the ledger needs. */
 const oldestVersion = 140_000
 
 export type StoreOptions = {

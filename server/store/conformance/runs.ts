@@ -22,6 +22,12 @@ export function describeRuns(subject: () => Subject): void {
       expect(created?.data).toMatchObject({ model: 'demo/scripted', spec: { prompt: 'fix ␀ it \ufffd' } })
     })
 
+    it('keeps the longest prompt that a run may have', async () => {
+      const prompt = '\u0001'.repeat(1_000_000)
+      const { id } = await subject().runs.create(newRun(prompt))
+      expect((await subject().runs.spec(id)).prompt).toBe(prompt)
+    })
+
     it('takes another id when one is in use', async () => {
       const bytes = [1, 1, 2].map((value) => new Uint8Array(10).fill(value))
       const scripted = runStore(subject().store, { random: () => bytes.shift() ?? random(10), clock })

@@ -35,7 +35,7 @@ const copyOfMigrations = async () => {
 /** That the migrations, their dump and the drizzle schema say the same, and that history is kept. */
 export function describeSchema(subject: () => Subject): void {
   describe('schema', () => {
-    it('is what migrations/schema.sql says (node scripts/schema.ts writes it)', async () => {
+    it('is what migrations/schema.sql says (node scripts/database-schema.ts writes it)', async () => {
       expect(await dumpSchema(subject().store.sql)).toBe(
         await readFile(path.join(migrations, 'schema.sql'), 'utf8'),
       )

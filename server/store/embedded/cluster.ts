@@ -135,16 +135,21 @@ async function createCluster(base: string, binaries: Binaries, options: ClusterO
   for (const name of await readdir(base))
     if (name.startsWith('cluster.new-')) await rm(path.join(base, name), { recursive: true, force: true })
   const beside = await mkdtemp(path.join(base, 'cluster.new-'))
-  const initOwner = options.owner === null ? null : { uid: nobody, gid: nobody }
-  if (initOwner !== null) await chown(beside, initOwner.uid, initOwner.gid)
-  const handle = await open(beside)
-  await runInitdb(binaries, handle.fd, initOwner).finally(() => handle.close())
-  await appendFile(path.join(beside, 'postgresql.conf'), "\ninclude 'forge.conf'\n")
-  await configure(beside, options.clientUser)
-  if (options.owner !== null) await giveTo(beside, options.owner)
-  await syncDirectory(beside)
-  await rename(beside, path.join(base, 'cluster'))
-  await syncDirectory(base)
+  try {
+    const initOwner = options.owner === null ? null : { uid: nobody, gid: nobody }
+    if (initOwner !== null) await chown(beside, initOwner.uid, initOwner.gid)
+    const handle = await open(beside)
+    await runInitdb(binaries, handle.fd, initOwner).finally(() => handle.close())
+    await appendFile(path.join(beside, 'postgresql.conf'), "\ninclude 'forge.conf'\n")
+    await configure(beside, options.clientUser)
+    if (options.owner !== null) await giveTo(beside, options.owner)
+    await syncDirectory(beside)
+    await rename(beside, path.join(base, 'cluster'))
+    await syncDirectory(base)
+  } catch (error) {
+    await rm(beside, { recursive: true, force: true })
+    throw error
+  }
 }
 
 export interface ClusterOptions {
