@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { killRunning, text, type WireRig } from './rig.ts'
+import { killRunning, nap, text, type WireRig } from './rig.ts'
 import type { World } from './world.ts'
 
 const listen = (server: Server, at: number | string) =>
@@ -135,18 +135,18 @@ export function hostTests(rig: WireRig, world: World): void {
 
     test('its account: not root outside either', async ({ skip }) => {
       if (world.provider.capabilities.kernel === 'own') skip('its processes are none of the host’s')
-      await rig.wire().run({ command: 'sleep 7491 & exit 0' })
+      await rig.wire().run({ command: `${nap(7491)} & exit 0` })
       const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
       const lines = await Promise.all(
         pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
       )
-      const outside = pids[lines.indexOf(['sleep', '7491', ''].join('\0'))]
+      const outside = pids[lines.indexOf(`${nap(7491).replace(' ', '\0')}\0`)]
       const status = await readFile(`/proc/${outside}/status`, 'utf8')
       expect(status).toMatch(/^Uid:(\t[1-9]\d*){4}$/m)
       expect(status).toMatch(/^Gid:(\t[1-9]\d*){4}$/m)
       expect(status).toMatch(/^Groups:\s*([1-9]\d* ?)*$/m)
       expect(status).toMatch(/^CapEff:\t0+$/m)
-      await killRunning(rig, 'sleep 7491')
+      await killRunning(rig, nap(7491))
     })
 
     test('its kernel’s settings', async () => {

@@ -1,34 +1,36 @@
 import { describe, expect, test } from 'vitest'
-import { countRunning, killRunning, text, type WireRig } from './rig.ts'
+import { countRunning, killRunning, nap, text, type WireRig } from './rig.ts'
 
 export function killTests(rig: WireRig): void {
   describe('a time limit', () => {
     test('ends the command and its children', async () => {
       const result = await rig.wire().run({
-        command: 'echo begun; sleep 7001 & sleep 7001; echo never',
+        command: `echo begun; ${nap(7001)} & ${nap(7001)}; echo never`,
         timeout: 200,
       })
       expect(result).toMatchObject({ timedOut: true, aborted: false, code: null, signal: 'TERM' })
       expect(result.stdout.toString()).toBe('begun\n')
-      expect(await countRunning(rig, 'sleep 7001')).toBe(0)
+      expect(await countRunning(rig, nap(7001))).toBe(0)
     })
 
     test('ends what ignores SIGTERM', async () => {
-      const result = await rig.wire().run({ command: `trap '' TERM; sleep 7002 & sleep 7002`, timeout: 100 })
+      const result = await rig
+        .wire()
+        .run({ command: `trap '' TERM; ${nap(7002)} & ${nap(7002)}`, timeout: 100 })
       expect(result).toMatchObject({ timedOut: true, signal: 'KILL' })
-      expect(await countRunning(rig, 'sleep 7002')).toBe(0)
+      expect(await countRunning(rig, nap(7002))).toBe(0)
     })
 
     test('ends a child that ignores SIGTERM when its parent is already gone', async () => {
       const result = await rig
         .wire()
-        .run({ command: `(trap '' TERM; sleep 7003) & sleep 7003`, timeout: 100 })
+        .run({ command: `(trap '' TERM; ${nap(7003)}) & ${nap(7003)}`, timeout: 100 })
       expect(result).toMatchObject({ timedOut: true, signal: 'TERM' })
-      expect(await countRunning(rig, 'sleep 7003')).toBe(0)
+      expect(await countRunning(rig, nap(7003))).toBe(0)
     })
 
     test('ends a command that hides its mark', async () => {
-      const result = await rig.wire().run({ command: 'exec env -i /bin/sleep 7004', timeout: 100 })
+      const result = await rig.wire().run({ command: `exec env -i /bin/${nap(7004)}`, timeout: 100 })
       expect(result).toMatchObject({ timedOut: true, signal: 'TERM' })
       expect(
         await rig
@@ -42,17 +44,17 @@ export function killTests(rig: WireRig): void {
 
     test('lets a command clean up', async () => {
       const result = await rig.wire().run({
-        command: `trap 'echo cleaned; exit 9' TERM; sleep 7005 & wait`,
+        command: `trap 'echo cleaned; exit 9' TERM; ${nap(7005)} & wait`,
         timeout: 100,
       })
       expect(result).toMatchObject({ timedOut: true, code: 9 })
       expect(result.stdout.toString()).toBe('cleaned\n')
-      expect(await countRunning(rig, 'sleep 7005')).toBe(0)
+      expect(await countRunning(rig, nap(7005))).toBe(0)
     })
 
     test('does not touch other commands', async () => {
       const other = rig.wire().run({ command: 'sleep 1; echo fine' })
-      await rig.wire().run({ command: 'sleep 7006', timeout: 50 })
+      await rig.wire().run({ command: nap(7006), timeout: 50 })
       expect((await other).stdout.toString()).toBe('fine\n')
     })
 
@@ -67,10 +69,10 @@ export function killTests(rig: WireRig): void {
   describe('an abort', () => {
     test('ends the command', async () => {
       const controller = new AbortController()
-      const running = rig.wire().run({ command: 'sleep 7010 | sleep 7010', signal: controller.signal })
+      const running = rig.wire().run({ command: `${nap(7010)} | ${nap(7010)}`, signal: controller.signal })
       setTimeout(() => controller.abort(), 100)
       expect(await running).toMatchObject({ aborted: true, timedOut: false, signal: 'TERM' })
-      expect(await countRunning(rig, 'sleep 7010')).toBe(0)
+      expect(await countRunning(rig, nap(7010))).toBe(0)
     })
 
     test('beforehand starts nothing', async () => {
@@ -86,34 +88,34 @@ export function killTests(rig: WireRig): void {
 
     test('while the command is being started ends it', async () => {
       const controller = new AbortController()
-      const running = rig.wire().run({ command: 'sleep 7011', signal: controller.signal })
+      const running = rig.wire().run({ command: nap(7011), signal: controller.signal })
       controller.abort()
       expect(await running).toMatchObject({ aborted: true })
-      expect(await countRunning(rig, 'sleep 7011')).toBe(0)
+      expect(await countRunning(rig, nap(7011))).toBe(0)
     })
   })
 
   describe('kill', () => {
     test('signals the whole group, also after standard input has ended', async () => {
-      const started = await rig.wire().exec({ command: `trap 'echo int; exit 5' INT; sleep 7020 & wait` })
+      const started = await rig.wire().exec({ command: `trap 'echo int; exit 5' INT; ${nap(7020)} & wait` })
       started.stdin.end()
       await new Promise((resolve) => setTimeout(resolve, 100))
       started.kill('INT')
       expect(await started.exit).toMatchObject({ code: 5, timedOut: false, aborted: false })
-      const killed = await rig.wire().exec({ command: 'sleep 7021 & sleep 7021' })
+      const killed = await rig.wire().exec({ command: `${nap(7021)} & ${nap(7021)}` })
       killed.kill('KILL')
       expect(await killed.exit).toMatchObject({ code: null, signal: 'KILL' })
-      expect(await countRunning(rig, 'sleep 7021')).toBe(0)
+      expect(await countRunning(rig, nap(7021))).toBe(0)
     })
   })
 
   describe('a command that forks away', () => {
     test('does not hold the call, and goes on', async () => {
-      const result = await rig.wire().run({ command: 'sleep 7030 & echo started', timeout: 30_000 })
+      const result = await rig.wire().run({ command: `${nap(7030)} & echo started`, timeout: 30_000 })
       expect(result).toMatchObject({ code: 0, timedOut: false })
       expect(result.stdout.toString()).toBe('started\n')
-      expect(await countRunning(rig, 'sleep 7030')).toBe(1)
-      await killRunning(rig, 'sleep 7030')
+      expect(await countRunning(rig, nap(7030))).toBe(1)
+      await killRunning(rig, nap(7030))
     })
 
     test('does not hold the call by writing for ever', async () => {
@@ -123,13 +125,13 @@ export function killTests(rig: WireRig): void {
     })
 
     test('still gives all output of its main process to a slow reader', async () => {
-      const started = await rig.wire().exec({ command: 'head -c 8000000 /dev/zero; sleep 7031 & exit 0' })
+      const started = await rig.wire().exec({ command: `head -c 8000000 /dev/zero; ${nap(7031)} & exit 0` })
       await new Promise((resolve) => setTimeout(resolve, 1500))
       let bytes = 0
       for await (const chunk of started.stdout) bytes += (chunk as Buffer).length
       expect(await started.exit).toMatchObject({ code: 0 })
       expect(bytes).toBe(8_000_000)
-      await killRunning(rig, 'sleep 7031')
+      await killRunning(rig, nap(7031))
     }, 20_000)
   })
 }

@@ -1,5 +1,6 @@
 import { describe, expect, type TestContext, test } from 'vitest'
 import type { Enforcements } from '#core/sandbox/sandbox.ts'
+import { nap } from './rig.ts'
 import type { Guest, World } from './world.ts'
 
 /** A limit that does not hold must say why; the test of it is skipped by that name. */
@@ -44,7 +45,7 @@ export function limitTests(world: World): void {
       mustHold(guest, 'pids', skip)
       const wire = await world.connect(guest)
       const bomb = await wire.run({
-        command: 'while :; do sleep 7400 & done 2>/dev/null',
+        command: `while :; do ${nap(7400)} & done 2>/dev/null`,
         timeout: 1500,
         maxOutput: 10_000,
       })

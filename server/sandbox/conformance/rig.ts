@@ -12,12 +12,18 @@ export interface WireRig {
 }
 
 export async function text(
-  rig: WireRig,
+  rig: Pick<WireRig, 'wire'>,
   command: string,
   more: Omit<Parameters<Wire['run']>[0], 'command'> = {},
 ): Promise<string> {
   return (await rig.wire().run({ command, ...more })).stdout.toString()
 }
+
+/**
+ * A command that nothing else on the machine runs: without a sandbox around it, the guest sees the processes of
+ * other test files.
+ */
+export const nap = (seconds: number): string => `sleep ${seconds}.${process.pid}`
 
 /** Bash, without any other program: what a guest's image must have is little. */
 const eachProcess = (commandLine: string, act: string) => `for d in /proc/[0-9]*; do
@@ -26,8 +32,8 @@ const eachProcess = (commandLine: string, act: string) => `for d in /proc/[0-9]*
   [[ "\${a[*]}" == ${commandLine} ]] && ${act}
 done`
 
-/** How many processes have this command line. Tests tell theirs apart by a number of seconds nobody else sleeps. */
-export async function countRunning(rig: WireRig, commandLine: string): Promise<number> {
+/** How many processes have this command line. */
+export async function countRunning(rig: Pick<WireRig, 'wire'>, commandLine: string): Promise<number> {
   return Number(await text(rig, `n=0; ${eachProcess(`'${commandLine}'`, 'n=$((n+1))')}; echo $n`))
 }
 

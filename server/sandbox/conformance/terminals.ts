@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { TerminalRequest } from '../wire/wire.ts'
-import { countRunning, type WireRig } from './rig.ts'
+import { countRunning, nap, type WireRig } from './rig.ts'
 
 export function terminalTests(rig: WireRig): void {
   describe('a terminal', () => {
@@ -51,10 +51,10 @@ export function terminalTests(rig: WireRig): void {
 
     test('closing it hangs up on its programs', async () => {
       const terminal = await open()
-      terminal.stream.write('sleep 7101 & sleep 7101\n')
-      await expect.poll(() => countRunning(rig, 'sleep 7101')).toBe(2)
+      terminal.stream.write(`${nap(7101)} & ${nap(7101)}\n`)
+      await expect.poll(() => countRunning(rig, nap(7101))).toBe(2)
       terminal.stream.destroy()
-      await expect.poll(() => countRunning(rig, 'sleep 7101')).toBe(0)
+      await expect.poll(() => countRunning(rig, nap(7101))).toBe(0)
       await terminal.exit.catch(() => undefined)
     })
 

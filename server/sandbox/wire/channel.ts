@@ -117,10 +117,10 @@ export function channelInput(channel: Channel): Writable {
   return input
 }
 
-/** A two-way stream of a forward or a terminal; destroying it closes the channel. */
+/** A two-way stream of a forward or a terminal; destroying it before its end closes the channel. */
 export function channelDuplex(channel: Channel, outputs: ChannelOutputs, input: Writable): Duplex {
   const { stdout } = outputs
-  const duplex = new Duplex({
+  const duplex: Duplex = new Duplex({
     highWaterMark,
     read: () => {
       stdout.resume()
@@ -132,9 +132,10 @@ export function channelDuplex(channel: Channel, outputs: ChannelOutputs, input: 
       input.end(() => done())
     },
     destroy: (error, done) => {
+      const whole = duplex.readableEnded && duplex.writableFinished
       input.destroy()
       stdout.destroy()
-      channel.close()
+      if (!whole) channel.close()
       done(error)
     },
   })

@@ -86,6 +86,12 @@ export class Ending {
     })
   }
 
+  /** The caller let go of a terminal: its programs are hung up on, and sshd will tell no exit of a closed channel. */
+  hangUp(): void {
+    this.#status ??= { code: null, signal: 'HUP' }
+    this.finish()
+  }
+
   /** Ends the outputs with what they have; the exit follows when the last of the killed is gone. */
   finish(): void {
     if (this.#done) return

@@ -18,6 +18,7 @@ export interface Started {
   readonly outputs: ChannelOutputs
   readonly stdin: Writable
   readonly process: ExecProcess
+  hangUp(): void
 }
 
 export interface ExecContext {
@@ -97,5 +98,5 @@ function attach({ session, request, mark, first }: Attachment, channel: ClientCh
       if (!ending.done) signalGroup(channel, signal)
     },
   }
-  return { channel, outputs, stdin, process }
+  return { channel, outputs, stdin, process, hangUp: () => ending.hangUp() }
 }

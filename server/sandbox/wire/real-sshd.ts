@@ -91,7 +91,7 @@ export async function realSshd(options: { setEnv?: Record<string, string> } = {}
     hostPublicKey: host.publicKey,
     open() {
       const child = spawn(command[0] as string, command.slice(1), {
-        stdio: ['pipe', 'pipe', 'inherit'],
+        stdio: ['pipe', 'pipe', 'ignore'],
         env: {
           PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
           LD_LIBRARY_PATH: (tools.unpacked?.libraryDirs ?? []).join(':'),
