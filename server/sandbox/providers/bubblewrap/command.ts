@@ -24,6 +24,8 @@ export interface Common {
   readonly stage: string
   readonly hostArguments: readonly string[]
   readonly kernelArguments: readonly string[]
+  /** Whether this bwrap can limit a memory file system. */
+  readonly sizedTmpfs: boolean
   readonly extras: readonly Extra[]
   /** Where the content of `sharedFiles` (paths inside) lies, each under its index. */
   readonly shared: string
@@ -94,8 +96,10 @@ function bwrapArguments(common: Common, one: OneSandbox): string[] {
     ...common.hostArguments,
     ...common.kernelArguments,
     ...common.extras.flatMap((extra) => ['--ro-bind', staged(common, extra), extra.inside]),
-    ...writableArguments(disk),
+    ...writableArguments(disk, common.sizedTmpfs),
     ...fileArguments(common.shared, dir, common.sharedFiles),
+    '--remount-ro',
+    '/dev',
     '--remount-ro',
     '/',
     '--chdir',
@@ -126,7 +130,9 @@ export function launchArguments(common: Common, one: OneSandbox): string[] {
     args.push(...common.extras.map((extra) => `bind=${extra.name}=${extra.source}`))
     args.push(one.image ? `image=${path.join(dir, imageName)}` : `bind=disk=${path.join(dir, inDir.disk)}`)
   }
-  args.push(...Object.keys(writableFolders).map((name) => `owned=${path.join(disk, name)}`))
+  args.push(
+    ...Object.keys(writableFolders(common.sizedTmpfs)).map((name) => `owned=${path.join(disk, name)}`),
+  )
   const bwrap = common.tools.bwrap
   const { unpacked } = common.tools
   const isUnpacked = unpacked !== null && bwrap.startsWith(`${unpacked.root}/`)

@@ -1,7 +1,8 @@
 /**
  * Process 1 of the sandbox: for each connection on the listening socket it got from outside, an `sshd -i`.
  * Ignoring SIGCHLD makes the kernel reap every orphan. It is not dumpable, so that the agent, which has the
- * same uid, cannot trace it or take its descriptors.
+ * same uid, cannot trace it or take its descriptors. A core limit of 1 byte, unlike 0, also keeps the kernel
+ * from handing cores to the host's crash handler (core(5)).
  *
  * Arguments: the numbers of the system calls prctl and prlimit64, the listener's descriptor, the processes
  * allowed (0: no rlimit), the mark of the sandbox, then sshd's command line. It writes `ready` to standard output.
@@ -11,7 +12,7 @@ use strict; use warnings;
 my ($prctl, $prlimit, $listener_number, $processes, $mark, @sshd) = map { /^[0-9]+$/ ? $_ + 0 : $_ } @ARGV;
 syscall($prctl, 4, 0, 0, 0, 0) == 0 or die "prctl: $!";
 sub limit { my ($resource, $value) = @_; my $pair = pack 'QQ', $value, $value; syscall($prlimit, 0, $resource, $pair, 0) == 0 or die "prlimit: $!" }
-limit(4, 0);
+limit(4, 1);
 limit(6, $processes) if $processes > 0;
 umask 022;
 $SIG{CHLD} = 'IGNORE';

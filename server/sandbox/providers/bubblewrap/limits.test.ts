@@ -1,4 +1,7 @@
+import { chmod, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { testHostTools } from '../../wire/real-sshd.ts'
 import { isAlive } from './processes.ts'
 import { type TestSandbox, type TestWorld, testWorld } from './test-world.ts'
 
@@ -76,8 +79,20 @@ describe('limits', () => {
     expect(Number(await one.text(spin))).toBeLessThan(1.6)
   })
 
+  it('hold for /dev/shm also with a bwrap that cannot size a memory file system', async ({ skip }) => {
+    needs('disk', skip)
+    const tools = await testHostTools()
+    const old = path.join(world.stateDir, 'old-bwrap')
+    await writeFile(old, `#!/bin/sh\n[ "$1" = --help ] || exec ${tools.bwrap} "$@"\n`, { mode: 0o755 })
+    await chmod(world.stateDir, 0o755)
+    await using other = await testWorld({ tools: { ...tools, bwrap: old } })
+    const sandbox = await other.start({ diskMb: 32 })
+    expect(await sandbox.text('dd if=/dev/zero of=/dev/shm/big bs=1M count=64')).toContain('No space left')
+    expect(await sandbox.text('echo x > /dev/x')).toContain('Read-only file system')
+  })
+
   it('leave no core file behind', async () => {
-    expect(await one.text('ulimit -c; ulimit -Hc')).toBe('0\n0')
+    expect(await one.text('grep core /proc/self/limits')).toMatch(/size +1 +1 +bytes/)
   })
 })
 

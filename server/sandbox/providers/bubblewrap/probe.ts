@@ -42,7 +42,11 @@ async function diagnose(): Promise<{ why: string; fix: string[] } | null> {
 }
 
 /** Boots a sandbox and runs `true` in it over the wire. */
-export async function probe(provider: SandboxProvider, signal: AbortSignal): Promise<ProviderReport> {
+export async function probe(
+  provider: SandboxProvider,
+  detail: string,
+  signal: AbortSignal,
+): Promise<ProviderReport> {
   const id = SandboxId.parse(makeId('sbx', randomBytes))
   const [client, host] = [makeKeyPair(), makeKeyPair()]
   const within = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)])
@@ -63,16 +67,15 @@ export async function probe(provider: SandboxProvider, signal: AbortSignal): Pro
     if (code !== 0)
       throw new ForgeError('provider_unavailable', `\`true\` ended with exit code ${code} in it`)
     const bootMs = Math.round(performance.now() - started)
-    return { ...base, works: true, bootMs, detail: 'namespaces on this host’s kernel', fix: [], enforcement }
+    return { ...base, works: true, bootMs, detail, fix: [], enforcement }
   } catch (error) {
     const found = await diagnose()
     const { message, hint } = ForgeError.from(error)
-    const detail = found === null ? message : `${message} (${found.why})`
     return {
       ...base,
       works: false,
       bootMs: null,
-      detail,
+      detail: found === null ? message : `${message} (${found.why})`,
       fix: found?.fix ?? (hint === undefined ? [] : [hint]),
       enforcement: null,
     }

@@ -63,7 +63,9 @@ class Bubblewrap implements SandboxProvider {
   }
 
   probe(signal: AbortSignal) {
-    return probe(this, signal)
+    const root = this.#options.serverUid === 0
+    const account = root ? 'each sandbox under a uid of its own' : 'sandboxes run under the uid of the server'
+    return probe(this, `namespaces on the kernel of this host; ${account}`, signal)
   }
 
   async create(request: CreateRequest, signal: AbortSignal): Promise<Created> {
@@ -73,10 +75,17 @@ class Bubblewrap implements SandboxProvider {
       return await createSandbox(setup, request, signal)
     } catch (error) {
       await this.destroy(request.id)
-      if (error instanceof DiskRefused && setup.noImages === null) {
-        this.#setup = Promise.resolve({ ...setup, noImages: error.message })
-        return this.create(request, signal)
-      }
+      if (!(error instanceof DiskRefused)) throw this.#explain(error, signal)
+      return await this.#createWithoutImage({ ...setup, noImages: error.message }, request, signal)
+    }
+  }
+
+  /** A container may have loop devices and still forbid to mount: then the disk is a plain folder, and says so. */
+  async #createWithoutImage(setup: Setup, request: CreateRequest, signal: AbortSignal): Promise<Created> {
+    try {
+      return await createSandbox(setup, request, signal)
+    } catch (error) {
+      await this.destroy(request.id)
       throw this.#explain(error, signal)
     }
   }

@@ -23,7 +23,7 @@ export async function hostArguments(): Promise<string[]> {
     const found = await stat(file).catch(() => null)
     if (found === null || (found.mode & 0o004) === 0) continue
     // A copy costs less than a mount.
-    if (found.isDirectory()) args.push('--ro-bind', await realpath(file), file)
+    if (found.isDirectory()) args.push('--ro-bind-try', await realpath(file), file)
     else args.push('--perms', '0644', '--file', `@file:${file}`, file)
   }
   return args
@@ -32,7 +32,10 @@ export async function hostArguments(): Promise<string[]> {
 /** Kernel knobs that a process could turn where the host's permissions let it. */
 const readOnlyProc = ['sys', 'sysrq-trigger', 'irq', 'bus', 'fs', 'acpi', 'scsi', 'mtrr']
 
-export async function kernelArguments(): Promise<string[]> {
+const shmBytes = String(64 * 1024 * 1024)
+
+/** `sizedTmpfs`: this bwrap can limit one; else /dev/shm lies on the sandbox's disk. */
+export async function kernelArguments(sizedTmpfs: boolean): Promise<string[]> {
   const present = new Set(await readdir('/proc'))
   const proc = readOnlyProc.filter((name) => present.has(name)).map((name) => `/proc/${name}`)
   return [
@@ -41,27 +44,25 @@ export async function kernelArguments(): Promise<string[]> {
     ...proc.flatMap((file) => ['--ro-bind', file, file]),
     '--dev',
     '/dev',
-    '--size',
-    String(64 * 1024 * 1024),
-    '--perms',
-    '1777',
-    '--tmpfs',
-    '/dev/shm',
-    '--remount-ro',
-    '/dev',
+    ...(sizedTmpfs ? ['--size', shmBytes, '--perms', '1777', '--tmpfs', '/dev/shm'] : []),
   ]
 }
 
 /** Folders on the sandbox's own disk and where it sees them. */
-export const writableFolders: Record<string, string> = {
+export const writableFolders = (sizedTmpfs: boolean): Record<string, string> => ({
   work: WORKDIR,
   home: guestAccount.home,
   tmp: '/tmp',
   'var-tmp': '/var/tmp',
-}
+  ...(sizedTmpfs ? {} : { shm: '/dev/shm' }),
+})
 
-export const writableArguments = (disk: string): string[] =>
-  Object.entries(writableFolders).flatMap(([name, inside]) => ['--bind', path.join(disk, name), inside])
+export const writableArguments = (disk: string, sizedTmpfs: boolean): string[] =>
+  Object.entries(writableFolders(sizedTmpfs)).flatMap(([name, inside]) => [
+    '--bind',
+    path.join(disk, name),
+    inside,
+  ])
 
 /** `file` tokens are resolved by the launch script, which can read what the sandbox's uid cannot. */
 export function fileArguments(shared: string, dir: string, files: readonly string[]): string[] {

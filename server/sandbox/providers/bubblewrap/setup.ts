@@ -4,6 +4,7 @@ import path from 'node:path'
 import { ForgeError } from '#core/errors.ts'
 import { guestEnv, sshdSetEnv } from '../../guest-env.ts'
 import type { HostTools } from '../../host-tools/find.ts'
+import { runCommand } from '../../host-tools/run.ts'
 import { sshdConfig } from '../../wire/sshd-config.ts'
 import { type Cgroups, openCgroups } from './cgroups.ts'
 import type { Common } from './command.ts'
@@ -91,6 +92,12 @@ async function findStage(): Promise<string> {
   })
 }
 
+/** From bubblewrap 0.7 on. */
+async function canSizeTmpfs(tools: HostTools): Promise<boolean> {
+  const env = { LD_LIBRARY_PATH: tools.unpacked?.libraryDirs.join(':') ?? '' }
+  return (await runCommand(tools.bwrap, ['--help'], { env })).stdout.includes('--size ')
+}
+
 /** What all sandboxes share, written and measured once. */
 export async function setUp(options: BubblewrapOptions): Promise<Setup> {
   const at = places(options.stateDir)
@@ -103,6 +110,7 @@ export async function setUp(options: BubblewrapOptions): Promise<Setup> {
     ...guestFiles(extraPath),
     [guestForge.sshdConfig]: `${config}${sshdSetEnv(guestEnv(extraPath))}\n`,
   }
+  const sizedTmpfs = await canSizeTmpfs(options.tools)
   const filter = seccompProgram(machine, options.seccompRules ?? sandboxRules)
   const shared = await writeShared(at, [...Object.values(files), filter])
   const sharedFiles = Object.keys(files)
@@ -113,7 +121,8 @@ export async function setUp(options: BubblewrapOptions): Promise<Setup> {
     root,
     stage: root ? await findStage() : '/',
     hostArguments: await hostArguments(),
-    kernelArguments: await kernelArguments(),
+    kernelArguments: await kernelArguments(sizedTmpfs),
+    sizedTmpfs,
     extras,
     shared,
     sharedFiles,
