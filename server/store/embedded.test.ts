@@ -269,6 +269,8 @@ describe('the embedded PostgreSQL', { timeout: 60_000 }, () => {
         cwd: '/',
         encoding: 'utf8',
       }).stdout
+    expect((await stat(run)).mode & 0o777).toBe(0o700)
+    expect((await stat(`${run}/.s.PGSQL.5432`)).mode & 0o777).toBe(0o700)
     for (const dir of [dataDir, path.join(dataDir, 'postgres')]) await chmod(dir, 0o755)
     expect(tryAs(nobody)).toBe('EACCES\n')
     await chmod(run, 0o755)
