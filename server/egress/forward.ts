@@ -2,7 +2,7 @@ import { type ClientRequest, type IncomingMessage, request, type ServerResponse 
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { OpenRoute } from './admission.ts'
-import { failed, type Refusal, refusalHeader } from './refusal.ts'
+import { failed, type Refusal, refusalHeader, responseText } from './refusal.ts'
 import { authorityOf, type Target } from './target.ts'
 
 /** RFC 9110, section 7.6.1, the older spelling of it, and what only the proxy itself may say. */
@@ -83,26 +83,44 @@ function outgoingRequest(
   touch()
   incoming.on('data', touch)
   to.stream.on('data', touch)
-  outgoing.once('close', () => clearTimeout(timer))
+  outgoing.once('close', () => {
+    clearTimeout(timer)
+    to.stream.off('data', touch)
+  })
   return outgoing
 }
+
+const unreachable = (target: Target, error: unknown): Refusal =>
+  failed(target, {
+    rule: 'unreachable',
+    reason: error instanceof Error ? error.message : 'the connection broke',
+  })
 
 /** Forwards one plain HTTP request and its answer. Never rejects. */
 export function forward(incoming: IncomingMessage, answer: ServerResponse, options: ForwardOptions): void {
   const outgoing = outgoingRequest(incoming, options)
   const fail = (error: unknown) => {
     options.to.stream.destroy()
-    const reason = error instanceof Error ? error.message : 'the connection broke'
     if (answer.headersSent) answer.destroy()
-    else respond(answer, failed(options.target, { rule: 'unreachable', reason }))
+    else respond(answer, unreachable(options.target, error))
   }
   outgoing.on('error', fail)
   outgoing.on('response', (response) => {
     // A server may answer before it has read the body; what is left of it must not become the next request.
     answer.shouldKeepAlive &&= incoming.complete
     answer.sendDate = false
-    answer.writeHead(response.statusCode ?? 502, response.statusMessage ?? '', endToEnd(response).flat())
+    try {
+      answer.writeHead(response.statusCode ?? 502, response.statusMessage ?? '', endToEnd(response).flat())
+    } catch (error) {
+      // A status or a character that Node's client lets through and its server does not.
+      fail(error)
+      return
+    }
     pipeline(response, answer).catch(fail)
+  })
+  // Node drops an answer that switches protocols unasked, and says no more than this.
+  outgoing.once('close', () => {
+    if (!answer.headersSent) fail(new Error('the server did not answer in HTTP'))
   })
   // Also when the client has gone in the middle of its request.
   answer.once('close', () => options.to.stream.destroy())
@@ -121,7 +139,10 @@ export function forwardUpgrade(
     options.to.stream.destroy()
   }
   client.once('close', close)
-  outgoing.on('error', close)
+  outgoing.on('error', (error) => {
+    options.to.stream.destroy()
+    client.end(responseText(unreachable(options.target, error)))
+  })
   const headOf = (response: IncomingMessage, extra: [string, string][]): string =>
     [
       `HTTP/1.1 ${response.statusCode} ${response.statusMessage}`,

@@ -244,3 +244,63 @@ test('an answer that comes before the body was read arrives, although the server
   stream.write(Buffer.alloc(1_000_000))
   expect(await readUntil(stream, 'full')).toMatch(/^HTTP\/1.1 413 /)
 })
+
+test.each([
+  ['a status below 100', 'HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n'],
+  ['a status of 1000', 'HTTP/1.1 1000 X\r\nContent-Length: 0\r\n\r\n'],
+  ['a control character in the reason', 'HTTP/1.1 200 O\x01\x7fK\r\nContent-Length: 0\r\n\r\n'],
+  ['a control character in a header', 'HTTP/1.1 200 OK\r\nX: a\x01b\r\nContent-Length: 0\r\n\r\n'],
+  ['an unasked switch of protocols', 'HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nhi'],
+  ['no HTTP', 'SSH-2.0-OpenSSH\r\n\r\n'],
+  ['huge headers', `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(100_000)}\r\n\r\n`],
+])('a server that answers with %s is a failure, not a crash', async (_title, response) => {
+  const { open } = await world(response)
+  const head = await send(open(), 'GET http://good.example/ HTTP/1.1', 'Host: x')
+  expect(head).toMatch(/^HTTP\/1.1 502 [\s\S]*failed; rule=unreachable/)
+  const upgrading = open()
+  upgrading.write('GET http://good.example/ HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  expect(await readAll(upgrading)).toMatch(/^HTTP\/1.1 /)
+})
+
+test('random answers never break the proxy', async () => {
+  const good =
+    'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n2\r\nok\r\n0\r\n\r\n'
+  let seed = 3
+  const random = (below: number) => {
+    seed = (seed * 48271) % 0x7fffffff
+    return seed % below
+  }
+  const port = await tcpServer((socket) =>
+    socket.once('data', () => {
+      const bytes = Buffer.from(good)
+      for (let flips = random(6); flips > 0; flips--) bytes[random(bytes.length)] = random(256)
+      socket.end(bytes.subarray(0, random(4) ? bytes.length : random(bytes.length)))
+    }),
+  )
+  const { open } = proxyWith([`127.0.0.1:${port}`])
+  for (let round = 0; round < 300; round++) {
+    const stream = open()
+    const upgrade = random(3) ? '' : 'Connection: Upgrade\r\nUpgrade: websocket\r\n'
+    stream.end(`GET http://127.0.0.1:${port}/ HTTP/1.1\r\nHost: x\r\n${upgrade}\r\n`)
+    await readAll(stream)
+  }
+})
+
+test('every byte in a method, a path, a header name and a value is passed on or refused, never a crash', async () => {
+  const { open } = await world()
+  for (let byte = 0; byte < 256; byte++) {
+    const odd = String.fromCharCode(byte)
+    for (const request of [
+      `G${odd}T http://good.example/ HTTP/1.1\r\nHost: x\r\n\r\n`,
+      `GET http://good.example/a${odd}b HTTP/1.1\r\nHost: x\r\n\r\n`,
+      `GET http://good.example${odd}/ HTTP/1.1\r\nHost: x\r\n\r\n`,
+      `GET http://good.example/ HTTP/1.1\r\nX${odd}Y: 1\r\n\r\n`,
+      `GET http://good.example/ HTTP/1.1\r\nX: 1${odd}2\r\n\r\n`,
+      `GET http://good.example/ HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX: ${odd}\r\n\r\n`,
+    ]) {
+      const stream = open()
+      stream.end(request, 'latin1')
+      await readAll(stream)
+    }
+  }
+})
