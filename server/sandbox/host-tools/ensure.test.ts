@@ -65,6 +65,23 @@ describe('ensureHostTools', () => {
     }
   })
 
+  it('gets fresh lists once when apt does not find what they name', async ({ skip }) => {
+    skip(!lacking, why)
+    const calls: string[] = []
+    const verbs = ['update', 'install', 'download']
+    const run: RunCommand = async (file, args, options) => {
+      const verb = args.find((argument) => verbs.includes(argument))
+      if (verb === undefined) return runCommand(file, args, options)
+      calls.push(verb)
+      if (verb === 'update') return { code: 0, stdout: '', stderr: '' }
+      const stale = !calls.includes('update')
+      return stale ? { code: 100, stdout: '', stderr: 'E: 404' } : runCommand(file, args, options)
+    }
+    await ensureHostTools({ dir, install: 'if-possible', run }).catch(() => undefined)
+    expect(calls.slice(0, 3)).toEqual(['install', 'update', 'install'])
+    expect(calls.filter((verb) => verb === 'update')).toHaveLength(1)
+  }, 120_000)
+
   it('brings them once, without a system service, and finds them again at once', async ({ skip }) => {
     skip(!lacking, why)
     const hadService = await stat('/etc/ssh/sshd_config').catch(() => null)
@@ -98,5 +115,6 @@ describe('ensureHostTools', () => {
 describe('the commands for a person', () => {
   it('name the packages', () => {
     expect(installCommands(['bwrap', 'sshd']).join()).toContain('bubblewrap openssh-server')
+    expect(installCommands(['sshd'])[0]).toContain('mask')
   })
 })

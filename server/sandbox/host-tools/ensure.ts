@@ -9,6 +9,8 @@ export interface EnsureOptions {
   readonly dir: string
   readonly install: 'never' | 'if-possible'
   readonly onProgress?: (line: string) => void
+  /** For apt, over its own settings: `http_proxy` and `https_proxy`. */
+  readonly env?: Record<string, string>
   readonly run?: RunCommand
 }
 
@@ -22,10 +24,11 @@ const packageOf: Record<ToolName, string> = {
 /** Installing this one would start a system service and make host keys, so it is only ever unpacked. */
 const neverInstalled: ReadonlySet<ToolName> = new Set(['sshd'])
 
-/** What a person can run instead. */
+/** What a person can run instead. Masked, the package's service is not started by installing it. */
 export function installCommands(missing: readonly ToolName[]): string[] {
   const packages = missing.map((name) => packageOf[name]).join(' ')
-  return [`sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages}`]
+  const install = `sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages}`
+  return missing.includes('sshd') ? ['sudo systemctl mask ssh.service ssh.socket', install] : [install]
 }
 
 function unavailable(missing: readonly ToolName[], why: string): ForgeError {
@@ -39,36 +42,57 @@ function unavailable(missing: readonly ToolName[], why: string): ForgeError {
 const isRoot = (): boolean => process.geteuid?.() === 0
 
 interface Apt {
-  run(command: 'apt-get', args: readonly string[], cwd?: string): Promise<string>
+  run(args: readonly string[], cwd?: string): Promise<string>
 }
 
-/** apt without a prompt; without root it keeps its lists in `dir`, where the system has none. */
+const settings = [
+  '-q',
+  ...['Dpkg::Use-Pty=0', 'DPkg::Lock::Timeout=60', 'Acquire::Retries=1', 'Acquire::http::Timeout=20'].flatMap(
+    (setting) => ['-o', setting],
+  ),
+]
+
+/** Options with which a plain user's apt keeps its files in `dir`; its lists too when `ownLists`. */
+async function userSettings(dir: string, ownLists: boolean): Promise<string[]> {
+  const cache = path.join(dir, 'apt/cache')
+  const lists = path.join(dir, 'apt/lists')
+  await mkdir(path.join(cache, 'archives/partial'), { recursive: true })
+  await mkdir(path.join(lists, 'partial'), { recursive: true })
+  const own = ownLists ? ['-o', `Dir::State::Lists=${lists}`] : []
+  return ['-o', 'Debug::NoLocking=1', '-o', `Dir::Cache=${cache}`, ...own]
+}
+
+/** apt without a prompt. Where its lists are missing or out of date it gets them once. */
 async function openApt(options: EnsureOptions, missing: readonly ToolName[]): Promise<Apt> {
-  const root = isRoot()
   const run = options.run ?? runCommand
+  const root = isRoot()
   const found = await run('apt-get', ['--version'])
   if (found.code !== 0) throw unavailable(missing, 'and there is no apt to bring it with')
   const lists = await readdir('/var/lib/apt/lists').catch(() => [])
-  const hasLists = lists.some((name) => name.includes('_Packages'))
-  const own: string[] = ['-q', '-o', 'Dpkg::Use-Pty=0', '-o', 'DPkg::Lock::Timeout=60']
-  if (!root) {
-    own.push('-o', 'Debug::NoLocking=1', '-o', `Dir::Cache=${path.join(options.dir, 'apt/cache')}`)
-    await mkdir(path.join(options.dir, 'apt/cache/archives/partial'), { recursive: true })
+  let fresh = false
+  let own = root ? [] : await userSettings(options.dir, false)
+  const call = (args: readonly string[], cwd?: string) =>
+    run('apt-get', [...settings, ...own, ...args], { cwd, env: options.env })
+  const refused = (args: readonly string[], stderr: string) =>
+    unavailable(missing, `apt-get ${args[0]} failed: ${stderr.trim().split('\n').slice(-3).join(' ')}`)
+  const refresh = async () => {
+    fresh = true
+    if (!root) own = await userSettings(options.dir, true)
+    const updated = await call(['update'])
+    if (updated.code !== 0) throw refused(['update'], updated.stderr)
   }
-  if (!root && !hasLists) {
-    own.push('-o', `Dir::State::Lists=${path.join(options.dir, 'apt/lists')}`)
-    await mkdir(path.join(options.dir, 'apt/lists/partial'), { recursive: true })
-  }
-  const apt: Apt = {
-    async run(command, args, cwd) {
-      const result = await run(command, [...own, ...args], { cwd })
-      if (result.code === 0) return result.stdout
-      const last = result.stderr.trim().split('\n').slice(-3).join(' ')
-      throw unavailable(missing, `apt-get ${args[0]} failed: ${last}`)
+  if (!lists.some((name) => name.includes('_Packages'))) await refresh()
+  return {
+    async run(args, cwd) {
+      const first = await call(args, cwd)
+      if (first.code === 0) return first.stdout
+      if (fresh) throw refused(args, first.stderr)
+      await refresh()
+      const second = await call(args, cwd)
+      if (second.code !== 0) throw refused(args, second.stderr)
+      return second.stdout
     },
   }
-  if (!hasLists) await apt.run('apt-get', ['update'])
-  return apt
 }
 
 /** `Inst libwrap0 (7.6.q-32 …)`: of what apt would add, the package itself and libraries. */
@@ -83,14 +107,14 @@ export function packagesToUnpack(simulated: string, wanted: readonly string[]): 
 async function unpack(apt: Apt, options: EnsureOptions, names: readonly ToolName[]): Promise<void> {
   const run = options.run ?? runCommand
   const wanted = names.map((name) => packageOf[name])
-  const simulated = await apt.run('apt-get', ['install', '-s', '-y', '--no-install-recommends', ...wanted])
+  const simulated = await apt.run(['install', '-s', '-y', '--no-install-recommends', ...wanted])
   const work = await mkdtemp(path.join(options.dir, 'unpacking-'))
   try {
     const fresh = path.join(work, 'root')
     const downloads = path.join(work, 'packages')
     await mkdir(fresh, { mode: 0o755 })
     await mkdir(downloads)
-    await apt.run('apt-get', ['download', ...packagesToUnpack(simulated, wanted)], downloads)
+    await apt.run(['download', ...packagesToUnpack(simulated, wanted)], downloads)
     for (const file of await readdir(downloads)) {
       if (!file.endsWith('.deb')) continue
       const result = await run('dpkg-deb', ['-x', path.join(downloads, file), fresh])
@@ -100,6 +124,7 @@ async function unpack(apt: Apt, options: EnsureOptions, names: readonly ToolName
     await rename(fresh, unpackedRoot(options.dir))
   } finally {
     await rm(work, { recursive: true, force: true })
+    await rm(path.join(options.dir, 'apt'), { recursive: true, force: true })
   }
 }
 
@@ -119,7 +144,7 @@ export async function ensureHostTools(options: EnsureOptions): Promise<HostTools
   if (installable.length > 0) {
     const packages = installable.map((name) => packageOf[name])
     report(`installing ${packages.join(', ')} with apt`)
-    await apt.run('apt-get', ['install', '-y', '--no-install-recommends', ...packages])
+    await apt.run(['install', '-y', '--no-install-recommends', ...packages])
   }
   if (missing.length > installable.length) {
     // Also what an earlier run unpacked: the new folder replaces the old one.
