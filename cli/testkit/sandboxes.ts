@@ -50,13 +50,17 @@ export class MemorySandboxes implements SandboxService {
     return this.reports
   }
 
-  serveExec(server: Server): void {
+  /** Gives what breaks the open connections. */
+  serveExec(server: Server): () => void {
     const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false })
     server.on('upgrade', (request, socket, head) => {
       if (/^\/v1\/sandboxes\/[^/]+\/exec$/.test(request.url ?? ''))
         sockets.handleUpgrade(request, socket, head, (ws) => runCommand(ws, this.cwd))
       else socket.destroy()
     })
+    return () => {
+      for (const ws of sockets.clients) ws.terminate()
+    }
   }
 }
 
@@ -64,8 +68,9 @@ function runCommand(ws: WebSocket, cwd: string): void {
   const send = (to: number, bytes: Buffer) =>
     new Promise<void>((resolve) => ws.send(Buffer.concat([Buffer.from([to]), bytes]), () => resolve()))
   let child: ReturnType<typeof spawn> | undefined
-  const start = (command: string) => {
-    child = spawn('bash', ['-c', command], { cwd, detached: true })
+  const start = (program: readonly [string, ...string[]]) => {
+    const [file, ...args] = program
+    child = spawn(file, args, { cwd, detached: true })
     const pump = async (to: number, stream: AsyncIterable<Buffer>) => {
       for await (const bytes of stream) await send(to, bytes)
     }
@@ -89,8 +94,11 @@ function runCommand(ws: WebSocket, cwd: string): void {
       return
     }
     const control = ExecControl.parse(JSON.parse(bytes.toString('utf8')))
-    if (control.kind === 'start') start(control.command ?? 'exec bash -i')
-    else if (control.kind === 'signal' && child?.pid) process.kill(-child.pid, `SIG${control.signal}`)
+    if (control.kind === 'start') {
+      const command = control.command ?? 'exec bash --norc -i'
+      // `script` gives it a terminal.
+      start(control.terminal ? ['script', '-qefc', command, '/dev/null'] : ['bash', '-c', command])
+    } else if (control.kind === 'signal' && child?.pid) process.kill(-child.pid, `SIG${control.signal}`)
   })
   ws.on('close', () => {
     if (child?.pid && child.exitCode === null && child.signalCode === null)

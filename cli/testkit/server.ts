@@ -29,7 +29,9 @@ export async function startTestServer(socket: string): Promise<TestServer> {
   const sandboxes = new MemorySandboxes()
   const blobs = new Map<string, Buffer>()
   let app: FastifyInstance | undefined
+  let breakExecs = () => {}
   const kill = async () => {
+    breakExecs()
     app?.server.closeAllConnections()
     await app?.close()
     app = undefined
@@ -44,7 +46,7 @@ export async function startTestServer(socket: string): Promise<TestServer> {
       },
     }
     app = await makeApp({ actor: 'user:test', config: new MemoryConfig(), runs, sandboxes, server }, blobs)
-    sandboxes.serveExec(app.server)
+    breakExecs = sandboxes.serveExec(app.server)
     await app.listen({ path: socket })
     await chmod(socket, 0o600)
   }

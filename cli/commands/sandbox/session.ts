@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { constants } from 'node:os'
 import { StringDecoder } from 'node:string_decoder'
 import type { SandboxId } from '#core/id.ts'
@@ -87,6 +88,8 @@ export async function runTerminal(context: Context, http: Http, request: Session
     host.onResize((size) => client.resize(size)),
   ]
   host.stdin.setRawMode(true)
+  // Node's raw mode still turns LF into CR LF, which full-screen programs must not get; leaving it undoes this, too.
+  spawnSync('stty', ['-opost'], { stdio: [0, 'ignore', 'ignore'] })
   pumpStdin(context, client, { end: false })
   try {
     return exitCodeOf(await client.exit)
