@@ -9,10 +9,14 @@ export interface Column {
   readonly paint?: (cell: string) => string
 }
 
+const ascii = /^[ -~]*$/
+
 /** Shortens to `width` terminal cells, with an ellipsis where something was cut. */
 export function shorten(text: string, width: number, measure: Measure): string {
   if (measure(text) <= width) return text
   if (width <= 0) return ''
+  // Segmentation loads ICU's data, which a start of the program would feel.
+  if (ascii.test(text)) return `${text.slice(0, width - 1)}…`
   let kept = ''
   let used = 0
   for (const { segment } of new Intl.Segmenter().segment(text)) {
