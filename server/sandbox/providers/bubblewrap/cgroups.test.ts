@@ -60,7 +60,7 @@ describe('version 2', () => {
     expect(enforcement.pids.enforced).toBe(true)
     expect(enforcement.memory).toEqual({
       enforced: false,
-      how: 'not limited: no such cgroup controller here',
+      how: 'no such cgroup controller here',
     })
   })
 
@@ -109,7 +109,7 @@ describe('a host without cgroups', () => {
     expect(join).toEqual([])
     expect(enforcement.memory).toEqual({
       enforced: false,
-      how: 'not limited: no cgroup that this user may change',
+      how: 'no cgroup that this user may change',
     })
     expect(enforcement.cpus).toEqual({ enforced: true, how: 'no limit asked for' })
     expect(await cgroups.list()).toEqual([])

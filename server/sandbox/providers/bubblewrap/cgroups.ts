@@ -137,7 +137,7 @@ async function applySetting(
     }
   if (held !== null) return { enforced: true, how: `cgroup v${held}` }
   const why = dirs.length === 0 ? 'no cgroup that this user may change' : 'no such cgroup controller here'
-  return { enforced: false, how: `not limited: ${why}` }
+  return { enforced: false, how: why }
 }
 
 export async function openCgroups(options: CgroupOptions): Promise<Cgroups> {

@@ -29,7 +29,7 @@ async function makeDisk(setup: Setup, dir: string, sizeMb: number): Promise<Enfo
     return { enforced: true, how: 'a file system of this size of its own' }
   }
   await mkdir(path.join(dir, inDir.disk), { mode: 0o711 })
-  return { enforced: false, how: `not limited: ${setup.noImages}` }
+  return { enforced: false, how: setup.noImages }
 }
 
 /** Like Promise.all, but leaves nothing running when it rejects: what comes next is to clean up. */
