@@ -9,8 +9,8 @@ export interface ChannelOutputs {
   readonly stderr: Readable
   /** A reader is slower than the channel. */
   blocked(): boolean
-  /** Chunks that came so far. */
-  chunks(): number
+  /** How much came so far. */
+  bytes(): number
   /** Ends both streams with what they have. */
   finish(): void
   /** Resolves when both have got their last byte, whether or not it was read. */
@@ -37,7 +37,7 @@ async function delivered(stream: Readable): Promise<void> {
 export function channelOutputs(channel: Channel): ChannelOutputs {
   const sources: Readable[] = channel.stderr instanceof Readable ? [channel, channel.stderr] : [channel]
   const full = new Set<Readable>()
-  let chunks = 0
+  let bytes = 0
   const release = (output: Readable): void => {
     if (full.delete(output) && full.size === 0) for (const source of sources) source.resume()
   }
@@ -60,7 +60,7 @@ export function channelOutputs(channel: Channel): ChannelOutputs {
     const output = outputs[index] as Readable
     return new Promise<void>((resolve) => {
       source.on('data', (chunk: Buffer) => {
-        chunks++
+        bytes += chunk.length
         if (output.destroyed || output.push(chunk)) return
         full.add(output)
         for (const one of sources) one.pause()
@@ -77,7 +77,7 @@ export function channelOutputs(channel: Channel): ChannelOutputs {
     stdout,
     stderr: stderr ?? Readable.from([]),
     blocked: () => full.size > 0,
-    chunks: () => chunks,
+    bytes: () => bytes,
     finish: () => {
       for (const source of sources) source.removeAllListeners('data').resume()
       outputs.forEach(end)

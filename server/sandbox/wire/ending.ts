@@ -1,19 +1,23 @@
 import type { ClientChannel } from 'ssh2'
 import { ForgeError } from '#core/errors.ts'
 import type { ChannelOutputs } from './channel.ts'
-import { signalGroup } from './kill.ts'
+import { type Signal, signalGroup } from './kill.ts'
 import type { ExecExit } from './wire.ts'
 
 /** Between SIGTERM and SIGKILL, in milliseconds. */
 const killAfter = 2000
+/** Milliseconds from sshd's answer to the command's own process group, and between two SIGKILLs. */
+const groupReadyAfter = 50
+const killAgainAfter = 200
 /** From the stop of a command to giving up on what does not even die of SIGKILL. */
 const giveUpAfter = 5000
 /**
  * After the main process has exited, its last output is at most a few reads away; whoever holds the pipes
  * longer was left in the background. Counted in ticks with the reader keeping up, not in wall time: after a
- * stall of this process the waiting bytes are read between two ticks.
+ * stall of this process the waiting bytes are read between two ticks. `bytes` is more than pipes, windows and
+ * buffers can hold of the main process's own.
  */
-const grace = { tick: 50, idleTicks: 8, ticks: 40 }
+const grace = { tick: 50, idleTicks: 8, ticks: 40, bytes: 16 * 1024 * 1024 }
 
 /** The ending of one command: whichever of exit, stop, grace and loss comes, it ends once. */
 export class Ending {
@@ -27,6 +31,7 @@ export class Ending {
   #cause: 'timeout' | 'abort' | null = null
   #swept: Promise<unknown> = Promise.resolve()
   #done = false
+  readonly #startedAt = performance.now()
 
   constructor(channel: ClientChannel, outputs: ChannelOutputs, onDone: () => void) {
     this.#channel = channel
@@ -37,10 +42,6 @@ export class Ending {
     // A caller that only reads the output must not end the process when the wire breaks.
     promise.catch(() => undefined)
     this.#settle = { resolve, reject }
-  }
-
-  get done(): boolean {
-    return this.#done
   }
 
   get exited(): boolean {
@@ -55,21 +56,37 @@ export class Ending {
     this.#timers.add(timer)
   }
 
+  /**
+   * To the process group, which sshd answers for a moment before it is there: a signal then would get lost.
+   * SIGKILL, which may come twice, is given until it has worked.
+   */
+  signal(signal: Signal): void {
+    if (this.#done || this.exited) return
+    const wait = this.#outputs.bytes() > 0 ? 0 : this.#startedAt + groupReadyAfter - performance.now()
+    if (wait > 0) {
+      this.after(wait, () => this.signal(signal))
+      return
+    }
+    signalGroup(this.#channel, signal)
+    if (signal === 'KILL') this.after(killAgainAfter, () => this.signal('KILL'))
+  }
+
   onExit(code: number | null, signal: string | null): void {
     if (this.#status !== null) return
     this.#status = { code, signal }
-    this.#tick(0, 0, this.#outputs.chunks())
+    const bytes = this.#outputs.bytes()
+    this.#tick({ idle: 0, total: 0, bytes, last: bytes + grace.bytes })
   }
 
-  #tick(idle: number, total: number, chunks: number): void {
+  #tick(past: { idle: number; total: number; bytes: number; last: number }): void {
     this.after(grace.tick, () => {
       if (this.#done) return
-      const now = this.#outputs.chunks()
+      const bytes = this.#outputs.bytes()
       const blocked = this.#outputs.blocked()
-      const quiet = blocked || now !== chunks ? 0 : idle + 1
-      const spent = blocked ? total : total + 1
-      if (quiet >= grace.idleTicks || spent >= grace.ticks) this.finish()
-      else this.#tick(quiet, spent, now)
+      const idle = blocked || bytes !== past.bytes ? 0 : past.idle + 1
+      const total = blocked ? past.total : past.total + 1
+      if (idle >= grace.idleTicks || total >= grace.ticks || bytes > past.last) this.finish()
+      else this.#tick({ idle, total, bytes, last: past.last })
     })
   }
 
@@ -78,7 +95,7 @@ export class Ending {
     this.#cause = cause
     this.#swept = kill()
     this.after(killAfter, () => {
-      if (!this.exited) signalGroup(this.#channel, 'KILL')
+      this.signal('KILL')
     })
     this.after(giveUpAfter, () => {
       this.#swept = Promise.resolve()

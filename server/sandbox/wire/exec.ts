@@ -4,7 +4,7 @@ import type { ClientChannel, PseudoTtyOptions } from 'ssh2'
 import { ForgeError } from '#core/errors.ts'
 import { type ChannelOutputs, channelInput, channelOutputs } from './channel.ts'
 import { Ending } from './ending.ts'
-import { markName, type Signal, signalGroup, sweep } from './kill.ts'
+import { markName, type Signal, sweep } from './kill.ts'
 import { prepare } from './prepare.ts'
 import type { Session } from './session.ts'
 import type { ExecProcess, ExecRequest, WireFiles } from './wire.ts'
@@ -64,6 +64,7 @@ interface Attachment {
 }
 
 function attach({ session, request, mark, first }: Attachment, channel: ClientChannel): Started {
+  session.track(channel)
   const outputs = channelOutputs(channel)
   const stdin = channelInput(channel)
   let unwatch = (): void => undefined
@@ -74,7 +75,7 @@ function attach({ session, request, mark, first }: Attachment, channel: ClientCh
   })
   const kill = async (): Promise<void> => {
     const found = mark === null ? false : await sweep(session, mark, first).catch(() => false)
-    if (!found && !ending.exited) signalGroup(channel, first)
+    if (!found) ending.signal(first)
   }
   const onAbort = () => ending.stop('abort', kill)
   unwatch = session.watch((lost) => ending.lose(lost))
@@ -94,9 +95,7 @@ function attach({ session, request, mark, first }: Attachment, channel: ClientCh
     stdout: outputs.stdout,
     stderr: outputs.stderr,
     exit: ending.exit,
-    kill: (signal: Signal) => {
-      if (!ending.done) signalGroup(channel, signal)
-    },
+    kill: (signal) => ending.signal(signal),
   }
   return { channel, outputs, stdin, process, hangUp: () => ending.hangUp() }
 }

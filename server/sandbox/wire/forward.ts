@@ -12,6 +12,7 @@ const portWait = { tries: 20, ms: 100 }
 const prohibited = 1
 
 function streamOf(session: Session, channel: Channel): Duplex {
+  session.track(channel)
   const outputs = channelOutputs(channel)
   const input = channelInput(channel)
   const duplex = channelDuplex(channel, outputs, input)

@@ -1,6 +1,14 @@
-import type { Duplex } from 'node:stream'
-import type { Client } from 'ssh2'
+import type { Duplex, Readable } from 'node:stream'
+import type { Channel, Client } from 'ssh2'
 import { ForgeError } from '#core/errors.ts'
+
+/**
+ * ssh2 never refuses what comes beyond a channel's window, and a guest may have put anything in its sshd's place.
+ * One that keeps to the windows of 2 MiB can make at most twice that wait for a reader.
+ */
+const mostWaiting = 16 * 1024 * 1024
+/** Bytes of the stream between two looks at what waits. */
+const lookEvery = 1024 * 1024
 
 type Done<T> = (error: unknown, value: T) => void
 
@@ -9,6 +17,8 @@ export class Session {
   readonly client: Client
   readonly closed: Promise<string>
   readonly #stream: Duplex
+  readonly #channels = new Set<Channel>()
+  #unseen = 0
   readonly #watchers = new Set<(lost: ForgeError) => void>()
   #lost: ForgeError | null = null
   #resolveClosed: (reason: string) => void = () => undefined
@@ -19,6 +29,24 @@ export class Session {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
+    stream.on('data', (chunk: Buffer) => this.#look(chunk.length))
+  }
+
+  /** Counts what waits for readers of this channel until it closes. */
+  track(channel: Channel): void {
+    this.#channels.add(channel)
+    channel.on('close', () => this.#channels.delete(channel))
+  }
+
+  #look(bytes: number): void {
+    this.#unseen += bytes
+    if (this.#unseen < lookEvery) return
+    this.#unseen = 0
+    for (const channel of this.#channels)
+      if (channel.readableLength + (channel.stderr as Readable).readableLength > mostWaiting) {
+        this.end('the other end does not keep to flow control')
+        return
+      }
   }
 
   get lost(): ForgeError | null {
