@@ -177,6 +177,39 @@ describe('forge run --json', () => {
   })
 })
 
+describe('the events of a run', () => {
+  test('are lines, an array, or words', async () => {
+    await program.run(['run', 'x'])
+    const lines = await program.run(['events', '--json'])
+    const events = await assertStream(lines.stdout)
+    const array = JSON.parse((await program.run(['runs', 'events', '--json'])).stdout)
+    expect(array).toEqual(events.map(({ schema: _first, ...event }) => event))
+    expect((await program.run(['events'])).stdout).toContain('check passed')
+    const after = JSON.parse((await program.run(['runs', 'events', '--json', '--after', '999'])).stdout)
+    expect(after).toEqual([])
+  })
+
+  test('followed, end with the run, and start where asked', async () => {
+    const { stdout, code } = await program.run(['events', '--follow', '--json', '--after', '11'])
+    const events = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(events.map(({ seq, schema }) => [seq, schema])).toEqual([
+      [12, 'forge.events/1'],
+      [13, undefined],
+    ])
+    expect(code).toBe(0)
+  })
+
+  test('have a schema that is printed', async () => {
+    const { stdout } = await program.run(['events', '--schema'])
+    expect(JSON.parse(stdout)).toEqual(
+      JSON.parse(await readFile('core/event/forge.events.1.schema.json', 'utf8')),
+    )
+  })
+})
+
 describe('forge run', () => {
   test('gives the server what the command line says', async () => {
     await program.run(

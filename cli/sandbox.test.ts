@@ -40,6 +40,24 @@ describe('forge sandbox exec', () => {
     expect(result.code).toBe(0)
   })
 
+  test('--json is the whole of it in one document', async () => {
+    const result = await program.run([
+      'sandbox',
+      'exec',
+      'box',
+      '--json',
+      '--',
+      'echo out; echo err >&2; exit 7',
+    ])
+    expect(JSON.parse(result.stdout)).toMatchObject({
+      exitCode: 7,
+      stdout: 'out\n',
+      stderr: 'err\n',
+      truncated: false,
+    })
+    expect(result.code).toBe(7)
+  })
+
   test('a signal’s death is 128 and its number', async () => {
     expect((await exec(['kill -KILL $$'])).code).toBe(137)
   })

@@ -1,16 +1,28 @@
 import type { Event } from '#core/event/event.ts'
+import type { RunId } from '#core/id.ts'
 import { call } from '../../client/call.ts'
-import { followRun } from '../../client/follow.ts'
-import { defineCommand } from '../../program/command.ts'
+import type { Http } from '../../client/http.ts'
+import { defineCommand, jsonFlag } from '../../program/command.ts'
 import { number } from '../../program/values.ts'
 import { shower } from './attach.ts'
 import { runPositional } from './ref.ts'
 
 const pageSize = 1000
 
+/** What is stored of a run after `after`, page by page. */
+export async function* storedEvents(http: Http, id: RunId, after: number): AsyncGenerator<Event> {
+  for (let at = after; ; ) {
+    const page: Event[] = await call(http, 'runs.events', { id, after: at, limit: pageSize })
+    yield* page
+    const last = page.at(-1)
+    if (!last || page.length < pageSize) return
+    at = last.seq
+  }
+}
+
 export const command = defineCommand({
   describe:
-    'Shows what happened in a run so far. With --follow it stays until the run has finished, and takes the stream up again after a break without losing or repeating an event. With --json each line is one event, valid against the schema that --schema prints; with --follow the last line is run.finished.',
+    'Shows what happened in a run so far. With --json the events are one array; forge events gives them as a stream of lines, also while the run goes on.',
   positionals: [runPositional],
   options: {
     after: number({
@@ -20,53 +32,28 @@ export const command = defineCommand({
       min: 0,
       max: Number.MAX_SAFE_INTEGER,
     }),
-    follow: { kind: 'flag', alias: 'f', describe: 'go on until the run has finished' },
-    json: { kind: 'flag', describe: 'one JSON event a line on standard output' },
-    schema: { kind: 'flag', describe: 'print the JSON Schema (2020-12) of an event line, and nothing else' },
+    json: jsonFlag,
   },
-  conflicts: [
-    ['schema', 'follow'],
-    ['schema', 'after'],
-  ],
   examples: [
-    ['forge events --follow', 'watch the last run'],
-    ['forge events run_7k --after 120 --json', 'what came after event 120'],
-    ['forge events --schema', 'the contract of the lines'],
+    ['forge runs events', 'the last run'],
+    ['forge runs events run_7k --json | jq ".[].type"', ''],
   ],
   async run(context, { options, positionals }) {
-    if (options.schema) {
-      const { default: schema } = await import('#core/event/forge.events.1.schema.json', {
-        with: { type: 'json' },
-      })
-      await context.printJson(schema)
-      return 0
-    }
     const http = await context.server()
     const { id } = await call(http, 'runs.get', { ref: positionals[0] ?? 'last' })
-    const show = shower(context, options.json)
-    const after = options.after ?? 0
-    if (!options.follow) {
-      for (let at = after; ; ) {
-        const page: Event[] = await call(http, 'runs.events', { id, after: at, limit: pageSize })
-        for (const event of page) await show(event)
-        const last = page.at(-1)
-        if (!last || page.length < pageSize) return 0
-        at = last.seq
-      }
+    const events = storedEvents(http, id, options.after ?? 0)
+    if (!options.json) {
+      const show = shower(context, false)
+      for await (const event of events) await show(event)
+      return 0
     }
-    const events = followRun(http, id, {
-      after,
-      signal: new AbortController().signal,
-      live: true,
-      revive: async () => {
-        await context.server()
-      },
-      onLink: (state) =>
-        context.note(state === 'lost' ? 'the server does not answer; looking for it' : 'the server is back'),
-      patience: 30_000,
-      now: context.host.now,
-    })
-    for await (const event of events) await show(event)
+    // Written as it comes: a long run's events need not fit into memory.
+    let separator = '[\n  '
+    for await (const event of events) {
+      await context.print(separator + JSON.stringify(event))
+      separator = ',\n  '
+    }
+    await context.print(separator.startsWith('[') ? '[]\n' : '\n]\n')
     return 0
   },
 })

@@ -4,7 +4,7 @@ import { quote } from '../../client/quote.ts'
 import { defineCommand } from '../../program/command.ts'
 import { duration, text, texts } from '../../program/values.ts'
 import { sandboxPositional } from './ref.ts'
-import { runCommand, runTerminal } from './session.ts'
+import { collectCommand, runCommand, runTerminal } from './session.ts'
 
 export const command = defineCommand({
   describe:
@@ -20,8 +20,15 @@ export const command = defineCommand({
       placeholder: 'TIME',
       max: 7 * 86_400,
     }),
+    json: {
+      kind: 'flag',
+      describe: 'the exit code and the output, at most 8 MiB of each stream, as one JSON document',
+    },
   },
-  conflicts: [['tty', 'timeout']],
+  conflicts: [
+    ['tty', 'timeout'],
+    ['tty', 'json'],
+  ],
   examples: [
     ['forge sandbox exec scratch -- npm test', ''],
     ['forge sandbox exec scratch -- "cd /tmp && ls | wc -l"', 'a shell command line'],
@@ -43,6 +50,7 @@ export const command = defineCommand({
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       ...(options.timeout === undefined ? {} : { timeout: Math.ceil(options.timeout * 1000) }),
     }
+    if (options.json) return collectCommand(context, server, { sandbox: id, start })
     return options.tty
       ? runTerminal(context, server, { sandbox: id, start })
       : runCommand(context, server, { sandbox: id, start })

@@ -47,6 +47,35 @@ export async function runCommand(context: Context, http: Http, request: SessionR
   }
 }
 
+const keptBytes = 8 * 1024 * 1024
+
+/** A command without input, whose output and end are one JSON document. Gives its exit code. */
+export async function collectCommand(context: Context, http: Http, request: SessionRequest): Promise<number> {
+  const kept = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
+  const room = { stdout: keptBytes, stderr: keptBytes }
+  let truncated = false
+  const keep = (name: 'stdout' | 'stderr') => async (bytes: Buffer) => {
+    if (bytes.length > room[name]) truncated = true
+    const part = bytes.subarray(0, room[name])
+    room[name] -= part.length
+    kept[name].push(part)
+  }
+  const client = await openExec(http.socket, request, { stdout: keep('stdout'), stderr: keep('stderr') })
+  client.endStdin()
+  const exit = await client.exit
+  client.close()
+  await context.printJson({
+    sandbox: request.sandbox,
+    exitCode: exitCodeOf(exit),
+    signal: exit.signal,
+    timedOut: exit.timedOut,
+    stdout: Buffer.concat(kept.stdout).toString('utf8'),
+    stderr: Buffer.concat(kept.stderr).toString('utf8'),
+    truncated,
+  })
+  return exitCodeOf(exit)
+}
+
 /** Bytes go through untouched to a file or a pipe, and as safe text to a terminal. */
 function plainOutput(sink: { write(text: string | Uint8Array): Promise<void> }, terminal: boolean) {
   if (!terminal) return (bytes: Buffer) => sink.write(bytes)
