@@ -12,7 +12,7 @@ import { type ServerFacts, serverService } from './lifecycle/server-service.ts'
 import { modelAccess } from './models/access.ts'
 import { modelGateway } from './models/gateway/gateway.ts'
 import { Meter } from './models/meter.ts'
-import { priceTable } from './models/prices.ts'
+import { assertPriced, priceTable } from './models/prices.ts'
 import { defaultModelId, resolveModel } from './models/resolve.ts'
 import { makeUpstream } from './models/upstream.ts'
 import type { AttachRequest, RunParts } from './run/job.ts'
@@ -155,6 +155,7 @@ export async function startServer(here: Surroundings): Promise<Server> {
     config: () => config.current(),
     attach: out.forRun,
     resolveModel: (id, credentials) => resolveModel({ ...modelOptions(), credentials, id }),
+    assertPriced: (model) => assertPriced(model, priceTable(config.current().model.prices)),
     now: clock.now,
     log,
   }

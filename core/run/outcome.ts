@@ -23,5 +23,5 @@ const outcomes: Partial<Record<ErrorCode, RunOutcome>> = {
   disk_full: 'failed',
 }
 
-/** How a run ends that is stopped by such an error. */
-export const outcomeOf = (code: ErrorCode): RunOutcome => outcomes[code] ?? 'internal'
+/** How a run ends that is stopped by such an error; undefined for an error that says nothing about the run. */
+export const outcomeOf = (code: ErrorCode): RunOutcome | undefined => outcomes[code]

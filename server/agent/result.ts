@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import type { ErrorShape } from '#core/errors.ts'
-import { type ErrorCode, ForgeError } from '#core/errors.ts'
+import { ForgeError } from '#core/errors.ts'
 import type { EventData } from '#core/event/event.ts'
+import { outcomeOf } from '#core/run/outcome.ts'
 import { RunOutcome } from '#core/run/run.ts'
 import type { Session } from './session.ts'
 import { oneLine } from './tools/output.ts'
@@ -37,21 +38,6 @@ export function resultOf({ history }: Session, { outcome, reason, error }: End):
   }
 }
 
-const outcomes: Partial<Record<ErrorCode, RunOutcome>> = {
-  model_unavailable: 'model_unavailable',
-  model_rejected: 'model_unavailable',
-  provider_unavailable: 'provider_unavailable',
-  sandbox_lost: 'sandbox_lost',
-  server_unreachable: 'server_lost',
-  budget_spent: 'budget_spent',
-  timed_out: 'timed_out',
-  interrupted: 'interrupted',
-  terminated: 'terminated',
-  denied: 'denied',
-  approval_needed: 'denied',
-  task_failed: 'failed',
-}
-
 /** An error that knows the outcome it stands for. */
 const Outspoken = z.object({ outcome: RunOutcome, message: z.string() })
 
@@ -67,7 +53,7 @@ export function resultOfError(session: Session, thrown: unknown): AgentResult {
     return resultOf(session, { outcome: outspoken.data.outcome, reason: outspoken.data.message })
   if (signal.aborted && !(cause instanceof ForgeError))
     return resultOf(session, { outcome: 'cancelled', reason: 'the run was cancelled' })
-  const outcome = cause instanceof ForgeError ? outcomes[cause.code] : undefined
+  const outcome = cause instanceof ForgeError ? outcomeOf(cause.code) : undefined
   if (outcome === undefined || !(cause instanceof ForgeError)) throw thrown
   if (outcome === 'budget_spent' && history.checks.at(-1)?.passed === false)
     return resultOf(session, {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { builtInPrices, costOf, priceTable } from './prices.ts'
+import { assertPriced, builtInPrices, costOf, priceTable } from './prices.ts'
 
 const tokens = { input: 1_000_000, output: 1_000_000, cacheRead: 0, cacheWrite: 0 }
 
@@ -29,5 +29,13 @@ describe('prices', () => {
     const table = priceTable({ 'claude-haiku-4-5': { input: 2, output: 0 }, mine: { input: 1, output: 1 } })
     expect(costOf('claude-haiku-4-5', tokens, table)).toBeCloseTo(2)
     expect(costOf('mine', tokens, table)).toBeCloseTo(2)
+  })
+})
+
+describe('assertPriced', () => {
+  it('refuses a cost limit for a model whose price nobody knows', () => {
+    expect(() => assertPriced('openai/local', priceTable({}))).toThrow(/not known/)
+    expect(() => assertPriced('openai/local', priceTable({ local: { input: 0, output: 0 } }))).not.toThrow()
+    expect(() => assertPriced('demo/scripted', priceTable({}))).not.toThrow()
   })
 })

@@ -1,3 +1,4 @@
+import { ForgeError } from '#core/errors.ts'
 import type { Tokens } from '#core/run/run.ts'
 
 /** US dollars per million tokens. */
@@ -86,4 +87,16 @@ export function costOf(model: string, tokens: Tokens, table: PriceTable): number
   const times = long && prompt > long.above ? long : { input: 1, output: 1 }
   const read = tokens.input * input + tokens.cacheRead * cacheRead + tokens.cacheWrite * cacheWrite
   return (read * times.input + tokens.output * output * times.output) / 1_000_000
+}
+
+/**
+ * `id` is `FAMILY/NAME`. Throws `invalid_input` for a model without a known price: a limit on its cost could
+ * not be held. The demonstration costs nothing.
+ */
+export function assertPriced(id: string, table: PriceTable): void {
+  const name = id.slice(id.indexOf('/') + 1)
+  if (id.startsWith('demo/') || priceOf(name, table)) return
+  throw new ForgeError('invalid_input', `the price of ${name} is not known, so its cost cannot be limited`, {
+    hint: `tell the price in US dollars per million tokens: forge config set model.prices '{"${name}":{"input":3,"output":15}}', or take --max-tokens`,
+  })
 }

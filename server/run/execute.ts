@@ -49,6 +49,7 @@ const stopAt = (job: Job, ms: number): NodeJS.Timeout =>
   )
 
 function endingFrom(job: Job, parts: RunParts, thrown: unknown): AgentEnding {
+  if (thrown instanceof ForgeError && thrown.code === 'store_unavailable') throw thrown
   const ending = endingOf(thrown, job.controller.signal)
   if (ending.outcome === 'internal') parts.log.error({ err: thrown, run: job.run.id }, 'a run met a bug')
   return { ...ending, turns: job.run.turns }

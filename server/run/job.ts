@@ -34,6 +34,8 @@ export interface RunParts {
     id: string | undefined,
     credentials: ModelCredentials | undefined,
   ) => Promise<ModelProvider>
+  /** Throws `invalid_input` for a model whose price is not known: a cost limit could not be held. */
+  readonly assertPriced: (model: string) => void
   readonly now: () => number
   readonly log: Logger
 }

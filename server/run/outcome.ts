@@ -17,5 +17,10 @@ export function endingOf(thrown: unknown, signal: AbortSignal): Omit<AgentEnding
   if (signal.aborted && signal.reason instanceof Error && !(signal.reason instanceof ForgeError))
     return { ...ending, outcome: 'cancelled', reason: signal.reason.message }
   const error = ForgeError.from(signal.aborted ? signal.reason : thrown)
-  return { ...ending, outcome: outcomeOf(error.code), reason: error.message, error: error.toShape() }
+  return {
+    ...ending,
+    outcome: outcomeOf(error.code) ?? 'internal',
+    reason: error.message,
+    error: error.toShape(),
+  }
 }

@@ -42,7 +42,7 @@ export async function obtainSandbox(job: Job, parts: RunParts): Promise<SandboxI
     await job.record({
       actor: 'server',
       type: 'run.resumed',
-      data: { reason: 'the server was started again' },
+      data: { reason: 'taken up again after the server or its store was away' },
     })
     watchFor(job, parts, id)
     return id
