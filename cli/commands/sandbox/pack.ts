@@ -5,7 +5,7 @@ import path from 'node:path'
 import { Readable } from 'node:stream'
 import { type Header, type Pack, pack } from 'tar-stream'
 import { ForgeError } from '#core/errors.ts'
-import type { Transferred } from './transfer.ts'
+import type { Transferred } from './transferred.ts'
 
 type HeaderArgument = Partial<Header> & Pick<Header, 'name'>
 

@@ -7,6 +7,7 @@ import type { SandboxId } from '#core/id.ts'
 import { openExec } from '../../client/exec.ts'
 import { quote } from '../../client/quote.ts'
 import { packTree } from './pack.ts'
+import type { Transferred } from './transferred.ts'
 import { unpackTree } from './unpack.ts'
 
 export interface Transfer {
@@ -14,13 +15,6 @@ export interface Transfer {
   readonly sandbox: SandboxId
   readonly source: string
   readonly target: string
-}
-
-export interface Transferred {
-  readonly files: number
-  readonly bytes: number
-  /** What was not copied, and why. */
-  readonly skipped: readonly string[]
 }
 
 const keptStderr = 4096

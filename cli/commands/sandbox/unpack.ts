@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { Readable } from 'node:stream'
 import { extract, type Header } from 'tar-stream'
 import { ForgeError } from '#core/errors.ts'
-import type { Transferred } from './transfer.ts'
+import type { Transferred } from './transferred.ts'
 
 interface Place {
   readonly folder: string
