@@ -5,11 +5,20 @@
 const argv = process.argv.slice(2)
 
 if (argv.length === 1 && argv[0] === '--version') {
-  process.stdout.write(`${require('../package.json').version}\n`)
+  print(`${require('../package.json').version}\n`)
 } else if (Number(process.versions.node.split('.')[0]) < 24) {
   require('./pinned-node.cjs').reexec(__filename, argv)
 } else {
   start()
+}
+
+/** Node's stream for standard output takes as long to load as the rest of this file. */
+function print(text) {
+  try {
+    require('node:fs').writeSync(1, text)
+  } catch {
+    process.stdout.write(text)
+  }
 }
 
 function start() {

@@ -4,15 +4,17 @@ import { homedir } from 'node:os'
 import { isatty } from 'node:tty'
 import type { Run } from '#core/run/run.ts'
 import type { ServerStatus } from '#core/server/server.ts'
-import { runsTable } from './output/runs.ts'
-import { statusText } from './output/status.ts'
-import { makeStyle, type Style, wantsColour } from './output/style.ts'
+import type { Style } from './output/style.ts'
 import { placesOf } from './program/places.ts'
+
+type Render = (data: unknown, options: { style: Style; width: number }) => string | Promise<string>
 
 /** The two commands that prompts and status bars call all the time: no argument parser, no zod, no HTTP library. */
 interface Quick {
   readonly path: string
-  render(data: unknown, options: { json: boolean; style: Style; width: number }): string | Promise<string>
+  /** Called while the server works. */
+  load(): Promise<Render>
+  json(data: unknown): unknown
 }
 
 const document = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`
@@ -20,13 +22,19 @@ const document = (value: unknown): string => `${JSON.stringify(value, undefined,
 const quick: Readonly<Record<string, Quick>> = {
   'runs ls': {
     path: '/trpc/runs.list?input=%7B%22limit%22%3A100%7D',
-    render: (data, { json, style, width }) =>
-      json ? document(data) : runsTable(data as Run[], { width, style, now: Date.now() }),
+    async load() {
+      const { runsTable } = await import('./output/runs.ts')
+      return (data, { style, width }) => runsTable(data as Run[], { width, style, now: Date.now() })
+    },
+    json: (data) => data,
   },
   status: {
     path: '/trpc/server.status',
-    render: (data, { json, style }) =>
-      json ? document({ running: true, ...(data as ServerStatus) }) : statusText(data as ServerStatus, style),
+    async load() {
+      const { statusText } = await import('./output/status.ts')
+      return (data, { style }) => statusText(data as ServerStatus, style)
+    },
+    json: (data) => ({ running: true, ...(data as ServerStatus) }),
   },
 }
 
@@ -46,18 +54,23 @@ export function start(root: string, argv: readonly string[], load: (file: string
     full()
     return
   }
-  const { env } = process
-  ask(socketOf(env), found.path, (data) => {
-    if (data === undefined) {
-      full()
-      return
-    }
-    const tty = isatty(1)
-    const width = tty ? process.stdout.columns || 80 : 80
-    void Promise.resolve(found.render(data, { json, style: makeStyle(wantsColour(env, tty)), width })).then(
-      print,
-    )
+  const answer = ask(socketOf(process.env), found.path)
+  const loaded = json ? undefined : Promise.all([found.load(), import('./output/style.ts')])
+  void answer.then(async (data) => {
+    if (data === undefined) return full()
+    print(loaded ? await show(data, await loaded) : document(found.json(data)))
+    // Nothing is under way any more: taking the process down piece by piece would only take time.
+    process.exit()
   })
+}
+
+function show(
+  data: unknown,
+  [render, { makeStyle, wantsColour }]: [Render, typeof import('./output/style.ts')],
+): string | Promise<string> {
+  const tty = isatty(1)
+  const width = tty ? process.stdout.columns || 80 : 80
+  return render(data, { style: makeStyle(wantsColour(process.env, tty)), width })
 }
 
 /** Undefined where there is something to say about it, which is for the long way. */
@@ -69,29 +82,38 @@ function socketOf(env: NodeJS.ProcessEnv): string | undefined {
   }
 }
 
-/** One HTTP/1.1 GET on a connection of its own; undefined when the answer is not a 200 with tRPC data. */
-function ask(socket: string | undefined, path: string, done: (data: unknown) => void): void {
-  if (socket === undefined) {
-    done(undefined)
-    return
-  }
-  const chunks: Buffer[] = []
-  const connection = connect(socket)
-  connection.on('data', (chunk) => chunks.push(chunk))
-  connection.on('error', () => connection.destroy())
-  connection.on('close', () => done(dataOf(Buffer.concat(chunks).toString('latin1'))))
-  connection.write(`GET ${path} HTTP/1.1\r\nhost: forge\r\nconnection: close\r\n\r\n`)
+/** One HTTP/1.1 GET on a connection of its own; undefined when the answer is not a whole 200 with tRPC data. */
+function ask(socket: string | undefined, path: string): Promise<unknown> {
+  if (socket === undefined) return Promise.resolve(undefined)
+  return new Promise((resolve) => {
+    // One character for each byte, so that lengths are right.
+    let answer = ''
+    const connection = connect(socket)
+    connection.setEncoding('latin1')
+    connection.on('data', (text: string) => {
+      answer += text
+      const body = bodyOf(answer)
+      if (body !== undefined) resolve(dataOf(body))
+    })
+    connection.on('error', () => connection.destroy())
+    connection.on('close', () => resolve(undefined))
+    connection.write(`GET ${path} HTTP/1.1\r\nhost: forge\r\nconnection: close\r\n\r\n`)
+  })
 }
 
-/** `answer` holds one character for each byte, so that lengths are right. */
-function dataOf(answer: string): unknown {
+/** The body of a 200, once all of it is there. */
+function bodyOf(answer: string): string | undefined {
   const end = answer.indexOf('\r\n\r\n')
   if (end < 0 || !answer.startsWith('HTTP/1.1 200 ')) return undefined
   const head = answer.slice(0, end).toLowerCase()
   const raw = answer.slice(end + 4)
-  const body = head.includes('\r\ntransfer-encoding: chunked') ? unchunk(raw) : raw
+  if (head.includes('\r\ntransfer-encoding: chunked'))
+    return raw.endsWith('\r\n0\r\n\r\n') ? unchunk(raw) : undefined
   const length = /\r\ncontent-length: (\d+)/.exec(head)
-  if (length && body.length < Number(length[1])) return undefined
+  return length && raw.length >= Number(length[1]) ? raw : undefined
+}
+
+function dataOf(body: string): unknown {
   try {
     return (JSON.parse(Buffer.from(body, 'latin1').toString('utf8')) as { result: { data: unknown } }).result
       .data
