@@ -7,8 +7,11 @@ export interface KeyPair {
   readonly publicKey: string
 }
 
-/** A new ed25519 pair. */
+/** A new ed25519 pair. ssh2 1.17 writes about one in 256 so that neither it nor OpenSSH can read it: those are drawn again. */
 export function makeKeyPair(): KeyPair {
-  const pair = ssh2.utils.generateKeyPairSync('ed25519')
-  return { privateKey: pair.private, publicKey: pair.public }
+  for (;;) {
+    const pair = ssh2.utils.generateKeyPairSync('ed25519')
+    if (ssh2.utils.parseKey(pair.private) instanceof Error) continue
+    return { privateKey: pair.private, publicKey: pair.public }
+  }
 }
