@@ -38,9 +38,8 @@ export const catalogue: readonly Entry[] = [
   entry('config get', 'show one setting', () => import('./commands/config/get.ts')),
   entry('config set', 'change one setting', () => import('./commands/config/set.ts')),
   entry('config unset', 'give a setting its default again', () => import('./commands/config/unset.ts')),
-  entry(
-    'completion',
-    'print a completion script for your shell',
-    () => import('./commands/completion/completion.ts'),
-  ),
+  entry('completion', 'print a completion script for your shell', async () => {
+    const { completionCommand } = await import('./commands/completion/completion.ts')
+    return { command: completionCommand(catalogue) }
+  }),
 ]
