@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { ForgeError } from '#core/errors.ts'
 import type { Enforcement } from '#core/sandbox/sandbox.ts'
@@ -28,7 +28,10 @@ async function makeDisk(setup: Setup, dir: string, sizeMb: number): Promise<Enfo
     await makeImage(setup.common.places.templates, path.join(dir, imageName), sizeMb)
     return { enforced: true, how: 'a file system of this size of its own' }
   }
-  await mkdir(path.join(dir, inDir.disk), { mode: 0o711 })
+  const disk = path.join(dir, inDir.disk)
+  await mkdir(disk)
+  // Whatever the umask: the sandbox's uid passes through it.
+  await chmod(disk, 0o711)
   return { enforced: false, how: setup.noImages }
 }
 

@@ -11,9 +11,15 @@ export interface Extra {
   readonly inside: string
 }
 
+/** Settings below /usr, where npm, git and others look for a host's tokens. */
+const hiddenBelowUsr = ['/usr/etc', '/usr/local/etc']
+
 /** bwrap arguments for the parts of the host's root that every sandbox sees alike. */
 export async function hostArguments(): Promise<string[]> {
   const args = ['--ro-bind', '/usr', '/usr']
+  for (const dir of hiddenBelowUsr)
+    if ((await stat(dir).catch(() => null))?.isDirectory() === true)
+      args.push('--tmpfs', dir, '--remount-ro', dir)
   for (const name of ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32']) {
     const found = await lstat(`/${name}`).catch(() => null)
     if (found?.isSymbolicLink() === true) args.push('--symlink', await readlink(`/${name}`), `/${name}`)

@@ -234,6 +234,12 @@ describe('what it sees of the host', () => {
     }
   })
 
+  it('hides the settings of host programs that lie below /usr', async ({ skip }) => {
+    skip(!(await stat('/usr/local/etc').catch(() => null)), 'the host has no /usr/local/etc')
+    expect(await one.text('ls -A /usr/local/etc')).toBe('')
+    expect(await one.text('grep " /usr/local/etc " /proc/mounts')).toMatch(/^tmpfs .* ro,/)
+  })
+
   it('cannot write to what it is shown', async () => {
     for (const file of [
       '/usr/bin/x',
