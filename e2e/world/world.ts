@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -7,7 +7,7 @@ import type { ReactiveScript, ScriptInput } from '#server/models/scripted/script
 import { type ScriptedModel, startScriptedModel } from '#server/models/scripted/server.ts'
 
 const root = path.resolve(import.meta.dirname, '../..')
-const program = path.join(root, 'bin/forge.cjs')
+export const program = path.join(root, 'bin/forge.cjs')
 
 export interface Finished {
   readonly code: number | null
@@ -21,7 +21,15 @@ export interface ForgeOptions {
   readonly env?: Record<string, string>
   readonly input?: string
   /** Called with the whole standard output so far, at each piece. */
-  readonly onStdout?: (text: string, child: { kill(signal: NodeJS.Signals): boolean }) => void
+  readonly onStdout?: (text: string) => void
+}
+
+/** A `forge` that runs. */
+export interface Started {
+  readonly child: ChildProcess
+  readonly finished: Promise<Finished>
+  /** Resolves with the output so far when standard output or error matches; rejects when it ends before. */
+  says(pattern: RegExp): Promise<string>
 }
 
 /** A Forge of its own: one folder for everything, the built CLI, a server that it starts by itself. */
@@ -42,35 +50,57 @@ export class World {
     return path.join(this.dir, 'home')
   }
 
+  /** What every `forge` of this world starts with: nothing of the tests' own environment but PATH. */
+  get env(): Record<string, string> {
+    return {
+      PATH: process.env.PATH ?? '',
+      HOME: this.dir,
+      LANG: 'C.UTF-8',
+      NO_COLOR: '1',
+      FORGE_HOME: this.home,
+    }
+  }
+
   /** Runs the CLI to its end. */
   forge(args: readonly string[], options: ForgeOptions = {}): Promise<Finished> {
+    return this.start(args, options).finished
+  }
+
+  start(args: readonly string[], options: ForgeOptions = {}): Started {
     const child = spawn(process.execPath, [program, ...args], {
       cwd: options.cwd ?? this.dir,
-      env: {
-        PATH: process.env.PATH ?? '',
-        HOME: this.dir,
-        LANG: 'C.UTF-8',
-        NO_COLOR: '1',
-        FORGE_HOME: this.home,
-        ...options.env,
-      },
+      env: { ...this.env, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     let stdout = ''
     let stderr = ''
+    const watchers = new Set<() => void>()
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text
-      options.onStdout?.(stdout, child)
+      options.onStdout?.(stdout)
+      for (const watch of watchers) watch()
     })
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text
+      for (const watch of watchers) watch()
     })
     child.stdin.on('error', () => undefined)
     child.stdin.end(options.input ?? '')
-    return new Promise((resolve, reject) => {
+    const finished = new Promise<Finished>((resolve, reject) => {
       child.on('error', reject)
       child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
     })
+    const says = (pattern: RegExp) =>
+      new Promise<string>((resolve, reject) => {
+        const watch = () => {
+          const found = [stdout, stderr].find((text) => pattern.test(text))
+          if (found !== undefined) resolve(found)
+        }
+        watchers.add(watch)
+        watch()
+        void finished.then(() => reject(new Error(`ended without ${pattern}:\n${stdout}${stderr}`)), reject)
+      })
+    return { child, finished, says }
   }
 
   /** Runs the CLI and parses its one JSON document; throws with everything it said when it did not end with 0. */
