@@ -7,7 +7,7 @@ export interface KeyPair {
   readonly publicKey: string
 }
 
-/** A new ed25519 pair. ssh2 1.17 writes about one in 256 so that neither it nor OpenSSH can read it: those are drawn again. */
+/** A new ed25519 pair. ssh2 1.17 writes about one in 256 so that it cannot read it itself: those are drawn again. */
 export function makeKeyPair(): KeyPair {
   for (;;) {
     const pair = ssh2.utils.generateKeyPairSync('ed25519')
