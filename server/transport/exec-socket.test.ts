@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { ForgeError } from '#core/errors.ts'
 import { channel, type ExecControl, ExecEnd } from '#core/sandbox/exec-frames.ts'
-import { countRunning, nap } from '../sandbox/conformance/rig.ts'
+import { countRunning, nap, skipBecause } from '../sandbox/conformance/rig.ts'
 import { connectWire } from '../sandbox/wire/connect.ts'
 import { type RealSshd, realSshd } from '../sandbox/wire/real-sshd.ts'
 import type { Wire } from '../sandbox/wire/wire.ts'
@@ -131,7 +131,7 @@ describe('neither side fills the memory', () => {
 
 describe('a terminal', () => {
   test('has a size that changes, and hangs up', async ({ skip }) => {
-    if (sshd.noTerminals !== null) return skip(sshd.noTerminals)
+    if (sshd.noTerminals !== null) skipBecause(sshd.noTerminals, skip)
     const one = await client()
     one.start({ terminal: { columns: 91, rows: 17, term: 'vt220' } })
     one.send(frame(channel.stdin, 'stty size; echo $TERM\n'))
@@ -144,7 +144,7 @@ describe('a terminal', () => {
   })
 
   test('loses no output of a program that exits at once, however slow the client', async ({ skip }) => {
-    if (sshd.noTerminals !== null) return skip(sshd.noTerminals)
+    if (sshd.noTerminals !== null) skipBecause(sshd.noTerminals, skip)
     const one = await client({ pause: true })
     one.start({
       command: 'stty -opost; head -c 5000000 /dev/zero; exit 3',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { nap } from './rig.ts'
+import { nap, skipBecause } from './rig.ts'
 import type { World } from './world.ts'
 
 export function deathTests(world: World): void {
@@ -35,7 +35,8 @@ export function deathTests(world: World): void {
 
   describe('a restart of the server', () => {
     test('finds the sandbox again', async ({ skip }) => {
-      if (!world.provider.capabilities.outlivesServer) skip(`${world.provider.name} ends with its server`)
+      if (!world.provider.capabilities.outlivesServer)
+        skipBecause(`${world.provider.name} ends with its server`, skip)
       const guest = await world.create()
       const before = await world.connect(guest)
       await before.run({ command: `echo kept >/tmp/kept; ${nap(7300)} & exit 0` })

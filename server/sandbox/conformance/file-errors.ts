@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { text, type WireRig } from './rig.ts'
+import { skipBecause, text, type WireRig } from './rig.ts'
 
 export function fileErrorTests(rig: WireRig): void {
   let count = 0
@@ -50,7 +50,7 @@ export function fileErrorTests(rig: WireRig): void {
 
     test('disk_full', async ({ skip }) => {
       const disk = rig.smallDisk()
-      if ('none' in disk) return skip(disk.none)
+      if ('none' in disk) return skipBecause(disk.none, skip)
       const small = disk.path
       await rig.wire().files.write(`${small}/fits`, Buffer.alloc(300_000))
       await expect(rig.wire().files.write(`${small}/fits`, Buffer.alloc(100_000_000))).rejects.toMatchObject(

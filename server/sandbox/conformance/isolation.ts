@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { killRunning, nap, text, type WireRig } from './rig.ts'
+import { killRunning, nap, skipBecause, text, type WireRig } from './rig.ts'
 import type { World } from './world.ts'
 
 const listen = (server: Server, at: number | string) =>
@@ -134,7 +134,8 @@ export function hostTests(rig: WireRig, world: World): void {
     })
 
     test('its account: not root outside either', async ({ skip }) => {
-      if (world.provider.capabilities.kernel === 'own') skip('its processes are none of the host’s')
+      if (world.provider.capabilities.kernel === 'own')
+        skipBecause('its processes are none of the host’s', skip)
       await rig.wire().run({ command: `${nap(7491)} & exit 0` })
       const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
       const lines = await Promise.all(
@@ -167,10 +168,10 @@ export function hostTests(rig: WireRig, world: World): void {
       expect(writable).toBe('')
     })
 
-    test('its devices', async () => {
+    test('its devices', async ({ skip }) => {
       const harmless =
         /^(console|core|fd|full|mqueue|null|ptmx|pts|random|shm|stderr|stdin|stdout|tty|urandom|zero|termination-log)$/
-      if (world.provider.capabilities.kernel === 'own') return
+      if (world.provider.capabilities.kernel === 'own') skipBecause('its devices are its own', skip)
       const devices = (await text(rig, 'ls -1 /dev')).trim().split('\n')
       expect(devices.filter((name) => !harmless.test(name))).toEqual([])
     })

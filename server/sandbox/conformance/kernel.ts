@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { WireRig } from './rig.ts'
+import { skipBecause, type WireRig } from './rig.ts'
 import type { World } from './world.ts'
 
 /** Calls that a guest has no need of and that have opened kernels before; x86-64 and arm64 numbers. */
@@ -20,7 +20,7 @@ export function kernelTests(rig: WireRig, world: World): void {
     const why = 'the kernel is the sandbox’s own'
 
     test('no new user namespace, and no mount', async ({ skip }) => {
-      if (isOwn()) skip(why)
+      if (isOwn()) skipBecause(why, skip)
       for (const command of [
         'unshare --user true',
         'unshare --map-root-user true',
@@ -33,19 +33,22 @@ export function kernelTests(rig: WireRig, world: World): void {
         expect([command, (await rig.wire().run({ command })).code]).not.toEqual([command, 0])
     })
 
-    test.each(Object.keys(families) as (keyof typeof families)[])('no socket of %s', async (name) => {
-      if (isOwn()) return
-      const command = `perl -e 'exit(socket(my $s, ${families[name]}, ${name === 'AF_ALG' ? 5 : name === 'AF_PACKET' ? 3 : 1}, 0) ? 0 : 9)'`
-      expect((await rig.wire().run({ command })).code).toBe(9)
-    })
+    test.for(Object.keys(families) as (keyof typeof families)[])(
+      'no socket of %s',
+      async (name, { skip }) => {
+        if (isOwn()) skipBecause(why, skip)
+        const command = `perl -e 'exit(socket(my $s, ${families[name]}, ${name === 'AF_ALG' ? 5 : name === 'AF_PACKET' ? 3 : 1}, 0) ? 0 : 9)'`
+        expect((await rig.wire().run({ command })).code).toBe(9)
+      },
+    )
 
     test('no raw socket', async () => {
       const command = `perl -e 'exit(socket(my $s, 2, 3, 1) ? 0 : 9)'`
       expect((await rig.wire().run({ command })).code).toBe(9)
     })
 
-    test.each(Object.keys(calls) as (keyof typeof calls)[])('no %s', async (name) => {
-      if (isOwn()) return
+    test.for(Object.keys(calls) as (keyof typeof calls)[])('no %s', async (name, { skip }) => {
+      if (isOwn()) skipBecause(why, skip)
       const number = calls[name][process.arch === 'arm64' ? 'arm64' : 'x64']
       // EPERM, ENOSYS or EACCES: the call itself is refused, not its arguments.
       const command = `perl -e '$r = syscall(${number}, 0, 0, 0, 0, 0); print $r == -1 ? $!+0 : "allowed"'`
@@ -54,7 +57,7 @@ export function kernelTests(rig: WireRig, world: World): void {
 
     test('no typing into its own terminal', async ({ skip }) => {
       const none = rig.noTerminals()
-      if (none !== null) skip(none)
+      if (none !== null) skipBecause(none, skip)
       const terminal = await rig.wire().terminal({
         command: `perl -e 'my $c = "x"; print ioctl(STDIN, 0x5412, $c) ? "typed" : "refused"'`,
         columns: 80,

@@ -1,13 +1,13 @@
 import { describe, expect, type TestContext, test } from 'vitest'
 import type { Enforcements } from '#core/sandbox/sandbox.ts'
-import { nap } from './rig.ts'
+import { nap, skipBecause } from './rig.ts'
 import type { Guest, World } from './world.ts'
 
 /** A limit that does not hold must say why; the test of it is skipped by that name. */
 function mustHold(guest: Guest, limit: keyof Enforcements, skip: TestContext['skip']): void {
   const { enforced, how } = guest.created.enforcement[limit]
   expect(how).toMatch(/\S/)
-  if (!enforced) skip(`${limit}: ${how}`)
+  if (!enforced) skipBecause(`${limit}: ${how}`, skip)
 }
 
 export function limitTests(world: World): void {

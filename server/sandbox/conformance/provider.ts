@@ -12,7 +12,7 @@ import { killTests } from './kills.ts'
 import { lifeTests } from './life.ts'
 import { limitTests } from './limits.ts'
 import { outputTests } from './output.ts'
-import type { WireRig } from './rig.ts'
+import { skipBecause, type WireRig } from './rig.ts'
 import { terminalTests } from './terminals.ts'
 import { type Guest, type ProviderUnderTest, World } from './world.ts'
 
@@ -32,7 +32,9 @@ export function describeProvider(underTest: ProviderUnderTest): void {
       wire = await world.connect(guest)
       home = (await wire.run({ command: 'printf %s "$HOME"' })).stdout.toString()
     }, 180_000)
-    beforeEach(({ skip }) => skip(unavailable !== null, unavailable ?? undefined))
+    beforeEach(({ skip }) => {
+      if (unavailable !== null) skipBecause(unavailable, skip)
+    })
     afterAll(() => world.end(), 60_000)
 
     const rig: WireRig = {

@@ -1,3 +1,4 @@
+import type { TestContext } from 'vitest'
 import type { Wire } from '../wire/wire.ts'
 
 /** A wire that a set of tests shares, and what it needs to know of the place at its other end. */
@@ -9,6 +10,12 @@ export interface WireRig {
   smallDisk(): { readonly path: string } | { readonly none: string }
   /** Why there are no terminals; null where there are. */
   noTerminals(): string | null
+}
+
+/** Skips a test by a reason that the run shows; reporters keep it to themselves. */
+export function skipBecause(reason: string, skip: TestContext['skip']): never {
+  console.log(`skipped: ${reason}`)
+  return skip(reason)
 }
 
 export async function text(

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { TerminalRequest } from '../wire/wire.ts'
-import { countRunning, nap, type WireRig } from './rig.ts'
+import { countRunning, nap, skipBecause, type WireRig } from './rig.ts'
 
 export function terminalTests(rig: WireRig): void {
   describe('a terminal', () => {
     beforeEach(({ skip }) => {
       const none = rig.noTerminals()
-      if (none !== null) skip(none)
+      if (none !== null) skipBecause(none, skip)
     })
 
     async function open(request: Omit<TerminalRequest, 'columns' | 'rows'> = {}) {

@@ -10,9 +10,9 @@ import { sshdConfig } from './sshd-config.ts'
 
 /** Shared by the test files of this machine, which run side by side: apt works for one of them. */
 export async function testHostTools(): Promise<HostTools> {
-  const dir = path.join(os.tmpdir(), `forge-test-host-tools-${os.userInfo().uid}`)
+  const dir = path.join(os.tmpdir(), `forge-test-host-tools-${process.getuid?.()}`)
   await mkdir(dir, { recursive: true, mode: 0o755 })
-  if ((await stat(dir)).uid !== os.userInfo().uid) throw new Error(`${dir} belongs to someone else`)
+  if ((await stat(dir)).uid !== process.getuid?.()) throw new Error(`${dir} belongs to someone else`)
   const present = await findHostTools(dir)
   if (present.tools !== null) return present.tools
   const lock = path.join(dir, 'lock')
@@ -56,7 +56,7 @@ const guest = { name: 'forge', uid: 54_321 }
 export async function realSshd(options: { setEnv?: Record<string, string> } = {}): Promise<RealSshd> {
   const tools = await testHostTools()
   const dir = await mkdtemp(path.join(os.tmpdir(), 'forge-sshd-'))
-  const asRoot = os.userInfo().uid === 0
+  const asRoot = process.getuid?.() === 0
   const mayOwnTerminals = asRoot || (process.getgroups?.() ?? []).includes(ttyGroup)
   const client = makeKeyPair()
   const host = makeKeyPair()
