@@ -1,4 +1,4 @@
-import { chmod, writeFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { testHostTools } from '../../wire/real-sshd.ts'
@@ -75,6 +75,10 @@ describe('limits', () => {
 
   it('slow it down to its share of the processors', async ({ skip }) => {
     needs('cpus', skip)
+    // On a busy machine it is slow in any case; that it is in its cgroup shows that the limit is what slows it.
+    expect(await readFile(`/proc/${one.handle.pid}/cgroup`, 'utf8')).toMatch(
+      new RegExp(`(:cpu.*|0:):.*${one.id}`),
+    )
     const spin = `perl -e 'my $end = time + 2; 1 while time < $end; print((times)[0] + (times)[1])'`
     expect(Number(await one.text(spin))).toBeLessThan(1.6)
   })
