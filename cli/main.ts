@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { isatty } from 'node:tty'
 import type { Host } from './host.ts'
 import { Sink } from './output/sink.ts'
@@ -67,5 +68,8 @@ function makeHost(root: string): Host {
 export async function main(root: string, argv: readonly string[]): Promise<void> {
   const host = makeHost(root)
   const code = await runProgram(host, argv)
-  if (code !== undefined) host.exit(code)
+  if (code === undefined) return
+  // Notes are not waited for where they are written; a stalled terminal must not keep us for their sake.
+  await Promise.race([host.stderr.drain(), sleep(500)])
+  host.exit(code)
 }

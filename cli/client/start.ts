@@ -77,7 +77,9 @@ async function takeLock(lock: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
   const holder = Number(await readFile(lock, 'utf8').catch(() => ''))
-  if (holder > 0 && !alive(holder)) await rm(lock, { force: true })
+  // A start takes no longer than its limit: past that, the pid is somebody else's by now.
+  if (holder > 0 && (!alive(holder) || (await ageMs(lock)) > 2 * startLimitMs))
+    await rm(lock, { force: true })
   // A holder that died between making the file and writing its pid.
   else if (holder === 0 && (await ageMs(lock)) > 5000) await rm(lock, { force: true })
   return false

@@ -40,6 +40,11 @@ export class Sink {
     return this.#flushing !== undefined
   }
 
+  /** Resolves when nothing is left to write, or can be. */
+  async drain(): Promise<void> {
+    await this.#flushing?.catch(() => {})
+  }
+
   /** A write has failed, and all later ones will. */
   get broken(): boolean {
     return this.#broken !== undefined

@@ -134,4 +134,9 @@ test.each(catalogue)('forge $name has help with an example, within 80 columns', 
   if (parsed.kind !== 'help') throw new Error('no help')
   expect(parsed.text).toContain(`Usage: forge ${name}`)
   expect(parsed.text).toContain('Examples:')
+  // Example lines and the usage are kept whole, to be copied.
+  const prose = parsed.text
+    .split('\n')
+    .filter((line) => !/^(Usage:| {2}\S.*forge )/.test(line) && !line.startsWith('  forge '))
+  for (const line of prose) expect(line.length).toBeLessThanOrEqual(80)
 })

@@ -1,40 +1,24 @@
 import yargs from 'yargs'
 import { ForgeError } from '#core/errors.ts'
-import { type Arguments, type Command, dashed, type Option, type Options } from './command.ts'
+import { type Arguments, type Command, dashed, type Options } from './command.ts'
+import { commandHelp, usageLine } from './help.ts'
 
 export type Parsed =
   | { readonly kind: 'help'; readonly text: string }
   | { readonly kind: 'run'; readonly args: Arguments }
-
-const positionalUsage = (command: Command): string =>
-  [
-    ...command.positionals.map(({ name, required }) => (required ? name : `[${name}]`)),
-    ...(command.rest ? [`-- ${command.rest.name}`] : []),
-  ].join(' ')
-
-/** `forge runs show [RUN] [options]` */
-export const usageLine = (name: string, command: Command): string =>
-  ['forge', name, positionalUsage(command), '[options]'].filter((part) => part !== '').join(' ')
 
 const usageError = (name: string, command: Command, message: string): ForgeError =>
   new ForgeError('usage', message, {
     hint: `usage: ${usageLine(name, command)}\nmore: forge ${name} --help`,
   })
 
-function describeOption(option: Option): string {
-  const choices = option.kind === 'value' && option.choices ? ` (${option.choices.join(', ')})` : ''
-  return option.describe + choices + (option.kind === 'list' ? ' (repeatable)' : '')
-}
-
-function parserFor(name: string, command: Command, width: number) {
+function parserFor(command: Command) {
   const parser = yargs([])
-    .scriptName('forge')
     .detectLocale(false)
     .exitProcess(false)
     .fail(false)
     .version(false)
     .help(false)
-    .wrap(Math.min(width, 110))
     .parserConfiguration({
       'boolean-negation': false,
       'camel-case-expansion': false,
@@ -45,25 +29,14 @@ function parserFor(name: string, command: Command, width: number) {
       'parse-positional-numbers': false,
       'populate--': true,
     })
-    .usage(`Usage: ${usageLine(name, command)}\n\n${command.describe}${positionalHelp(command)}`)
     .strictOptions()
   for (const [key, option] of Object.entries(command.options))
     parser.option(dashed(key), {
       type: option.kind === 'flag' ? 'boolean' : option.kind === 'list' ? 'array' : 'string',
-      describe: describeOption(option),
       ...(option.alias ? { alias: option.alias } : {}),
       ...(option.kind === 'flag' ? {} : { requiresArg: true, string: true }),
     })
-  parser.option('help', { type: 'boolean', alias: 'h', describe: 'show this help' })
-  for (const [line, what] of command.examples) parser.example(line, what)
   return parser
-}
-
-function positionalHelp(command: Command): string {
-  const rows = [...command.positionals, ...(command.rest ? [command.rest] : [])]
-  if (rows.length === 0) return ''
-  const width = Math.max(...rows.map(({ name }) => name.length))
-  return `\n\n${rows.map((row) => `  ${row.name.padEnd(width)}  ${row.describe}`).join('\n')}`
 }
 
 /** Parses the words after the command's name. Throws `usage`. */
@@ -72,14 +45,13 @@ export async function parseArguments(
   command: Command,
   options: { argv: readonly string[]; width: number },
 ): Promise<Parsed> {
-  const parser = parserFor(name, command, options.width)
   const asked = options.argv.slice(0, indexOr(options.argv, '--'))
   if (asked.includes('--help') || asked.includes('-h'))
-    return { kind: 'help', text: `${await parser.getHelp()}\n` }
+    return { kind: 'help', text: commandHelp(name, command, options.width) }
   const fail = (message: string) => usageError(name, command, message)
   let raw: Record<string, unknown> & { _: (string | number)[] }
   try {
-    raw = await parser.parseAsync([...options.argv])
+    raw = await parserFor(command).parseAsync([...options.argv])
   } catch (error) {
     throw fail(wordYargs((error as Error).message))
   }
