@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { chown, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ForgeError } from '#core/errors.ts'
@@ -19,15 +19,6 @@ const fastStopTimeout = 20_000
 const logLimit = 8 * 1024 * 1024
 /** Above every kernel's largest pid (2^22), so no process can ever have it. */
 const noPid = 4_194_305
-
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
 
 /** PostgreSQL's processes stay in their data directory, so a process there is one of this cluster's: pids are reused, inodes in use are not. */
 async function worksIn(pid: number, cluster: Cluster): Promise<boolean> {
@@ -83,16 +74,23 @@ export async function adopt(cluster: Cluster): Promise<Postmaster | null> {
 
 /**
  * PostgreSQL refuses to start while a pid file names a living process of the same user, or a dead one
- * that nobody has reaped. When no process works on the cluster, the socket's is removed, and in the
- * data directory's only the pid is replaced: the rest of that file leads PostgreSQL to the old shared
- * memory, which is how it notices processes that are left over.
+ * that nobody has reaped; and one that names the process about to start, as happens where a container
+ * counts its pids anew, would pass for that process's own. When no process works on the cluster, the
+ * socket's is removed, and in the data directory's only the pid is replaced: the rest of that file leads
+ * PostgreSQL to the old shared memory, which is how it notices processes that are left over.
  */
 async function disownPidFiles(cluster: Cluster): Promise<void> {
   await rm(path.join(cluster.runDir, '.s.PGSQL.5432.lock'), { force: true })
   const file = await readPidFile(cluster)
-  if (file === null || !alive(file.pid)) return
-  const rest = file.text.slice(file.text.indexOf('\n'))
-  await writeFile(path.join(cluster.dir, 'postmaster.pid'), `${noPid}${rest}`)
+  if (file === null) return
+  const place = path.join(cluster.dir, 'postmaster.pid')
+  const rest = file.text.indexOf('\n')
+  // Cut off by a crash while it was written: PostgreSQL would not start beside it.
+  if (rest < 0) return rm(place, { force: true })
+  const fresh = `${place}.new`
+  await writeFile(fresh, `${noPid}${file.text.slice(rest)}`, { mode: 0o600 })
+  if (cluster.owner !== null) await chown(fresh, cluster.owner.uid, cluster.owner.gid)
+  await rename(fresh, place)
 }
 
 /** Backends that have lost their postmaster end by themselves; one that does not is killed. */
