@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ForgeError } from '#core/errors.ts'
 import { type GitSetting, neutralArgs, neutralEnv, settingArgs } from '#core/workspace/neutral-git.ts'
@@ -22,7 +22,7 @@ export interface GitOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-export interface GitProcess {
+interface GitProcess {
   readonly stdout: Readable
   /** Rejects with `repository_invalid` (its `data` has `exitCode` and `stderr`), `interrupted`. */
   readonly done: Promise<void>
@@ -51,7 +51,7 @@ const absoluteOnly = (path: string): string =>
  * Starts git with neutral configuration and an environment of its own, in the work tree where there is one
  * and in a process group that ends as one.
  */
-export function startGit(place: GitPlace, args: readonly string[], options: GitOptions = {}): GitProcess {
+function startGit(place: GitPlace, args: readonly string[], options: GitOptions = {}): GitProcess {
   const child = spawn('git', [...neutralArgs, ...settingArgs(place.settings ?? []), ...args], {
     cwd: place.workTree ?? '/',
     detached: true,
@@ -80,8 +80,10 @@ export function startGit(place: GitPlace, args: readonly string[], options: GitO
   child.stderr.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString('utf8')).slice(-keptStderr)
   })
+  // Node throws away what a child has printed when it ends before anyone reads: a stream of ours keeps it.
+  const stdout = new PassThrough()
   // A reader that gives up ends the command.
-  child.stdout.on('close', () => child.stdout.readableEnded || onAbort())
+  pipeline(child.stdout, stdout).catch(onAbort)
   const exited = new Promise<void>((resolve, reject) => {
     child.on('error', (cause) =>
       reject(
@@ -108,7 +110,7 @@ export function startGit(place: GitPlace, args: readonly string[], options: GitO
       options.signal?.removeEventListener('abort', onAbort)
     })
   done.catch(() => undefined)
-  return { stdout: child.stdout, done }
+  return { stdout, done }
 }
 
 const isBrokenPipe = (error: unknown): boolean =>

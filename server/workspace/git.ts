@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { Readable, Transform } from 'node:stream'
+import { PassThrough, Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ForgeError } from '#core/errors.ts'
 import { neutralArgs, neutralEnv } from '#core/workspace/neutral-git.ts'
@@ -73,8 +73,10 @@ export function startGit(args: readonly string[], options: GitOptions = {}): Git
   child.stderr.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString('utf8')).slice(-keptStderr)
   })
+  // Node throws away what a child has printed when it ends before anyone reads: a stream of ours keeps it.
+  const stdout = new PassThrough()
   // A reader that gives up ends the command.
-  child.stdout.on('close', () => child.stdout.readableEnded || onAbort())
+  pipeline(child.stdout, stdout).catch(onAbort)
   const exited = new Promise<void>((resolve, reject) => {
     child.on('error', (cause) =>
       reject(
@@ -102,7 +104,7 @@ export function startGit(args: readonly string[], options: GitOptions = {}): Git
       options.signal?.removeEventListener('abort', onAbort)
     })
   done.catch(() => undefined)
-  return { stdout: child.stdout, done }
+  return { stdout, done }
 }
 
 const isBrokenPipe = (error: unknown): boolean =>

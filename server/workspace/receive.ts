@@ -30,8 +30,15 @@ export const hostileMemory = { GIT_ALLOC_LIMIT: '1g' }
 
 const firstLinePattern = /^([0-9a-f]{40}|[0-9a-f]{64}) (-|[0-9a-f]{40}|[0-9a-f]{64})$/
 
+interface Output {
+  readonly line: string
+  readonly rest: AsyncGenerator<Buffer>
+  /** Reads on to the end, whoever stopped reading `rest`: a command ends only when its output was read. */
+  drain(): Promise<void>
+}
+
 /** Takes the first line off a stream; the rest stays to be read. */
-async function firstLine(stream: Readable): Promise<{ line: string; rest: AsyncGenerator<Buffer> }> {
+async function firstLine(stream: Readable): Promise<Output> {
   const chunks = stream[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   let seen = Buffer.alloc(0)
   while (seen.indexOf(10) < 0 && seen.length < 1024) {
@@ -44,7 +51,10 @@ async function firstLine(stream: Readable): Promise<{ line: string; rest: AsyncG
     yield seen.subarray(end + 1)
     for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value
   }
-  return { line: end < 0 ? '' : seen.toString('latin1', 0, end), rest: rest() }
+  const drain = async () => {
+    while (!(await chunks.next()).done);
+  }
+  return { line: end < 0 ? '' : seen.toString('latin1', 0, end), rest: rest(), drain }
 }
 
 async function assertExpandedSize(
@@ -108,16 +118,20 @@ export async function receiveWork(
   process.stdin.end()
   const ended = assertEnded(process, 'collecting the work in the sandbox', stderr)
   ended.catch(() => undefined)
-  const { line, rest } = await firstLine(process.stdout)
+  const { line, rest, drain } = await firstLine(process.stdout)
   const [, tree, tip] = firstLinePattern.exec(line) ?? []
   if (tree === undefined || tip === undefined) {
     process.kill('KILL')
+    await drain()
     await ended
     throw new ForgeError('repository_invalid', 'the sandbox did not say what its work is')
   }
   const pack = new PassThrough()
   const sent = pipeline(rest, bounded(limits.packBytes, 'the work'), pack)
-  sent.catch(() => process.kill('KILL'))
+  sent.catch(() => {
+    process.kill('KILL')
+    return drain()
+  })
   const indexed = gitText(['index-pack', '--stdin', '--fix-thin', '--strict'], { ...git, input: pack })
   const [packed, transfer] = await Promise.allSettled([indexed, sent])
   // A pack that was too large is also one that ends early.

@@ -32,7 +32,9 @@ async function declaredSubmodules(tree: string, git: GitOptions): Promise<Set<st
 }
 
 async function withoutPaths(tree: string, paths: readonly Buffer[], git: GitOptions): Promise<string> {
-  const env = { ...git.env, GIT_INDEX_FILE: path.join(git.gitDir ?? '', 'index') }
+  const gitDir = git.gitDir ?? ''
+  // Some commands refuse to work on an index without a work tree; they write nothing to this one.
+  const env = { ...git.env, GIT_INDEX_FILE: path.join(gitDir, 'index'), GIT_WORK_TREE: gitDir }
   await neutralGit(['read-tree', tree], { ...git, env })
   const input = Buffer.concat(paths.flatMap((each) => [each, Buffer.of(0)]))
   await neutralGit(['update-index', '-z', '--force-remove', '--stdin'], { ...git, env, input })
