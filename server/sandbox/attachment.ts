@@ -1,8 +1,5 @@
 import type { Duplex } from 'node:stream'
 
-/** The ports inside a sandbox that lead to the server, fixed because guests are configured with them. */
-export const guestPorts = { egress: 3128, models: 4141 } as const
-
 /** What answers on a sandbox's two ports out. One object per sandbox, so that who is asking is known. */
 export interface Attachment {
   egress(stream: Duplex): void

@@ -23,8 +23,15 @@ export function guestPath(extraPath: readonly string[] = []): string {
   return [...own, '/sbin', '/bin', ...extraPath].join(':')
 }
 
+export interface GuestFacts {
+  /** Folders that come last on the PATH. */
+  readonly extraPath: readonly string[]
+  /** The guest's file of trusted certificates, for the programs that bring their own list and would miss a company's. */
+  readonly caBundle: string | null
+}
+
 /** What every command and terminal in a sandbox of any provider starts with. */
-export function guestEnv(extraPath: readonly string[] = []): Record<string, string> {
+export function guestEnv({ extraPath, caBundle }: GuestFacts): Record<string, string> {
   const proxy = `http://127.0.0.1:${guestPorts.egressProxy}`
   const gateway = `http://127.0.0.1:${guestPorts.modelGateway}`
   const direct = 'localhost,127.0.0.1,::1'
@@ -55,6 +62,9 @@ export function guestEnv(extraPath: readonly string[] = []): Record<string, stri
     // Debian marks its Python as managed; here /usr is read-only, so pip installs below HOME.
     PIP_BREAK_SYSTEM_PACKAGES: '1',
     GIT_TERMINAL_PROMPT: '0',
+    ...(caBundle === null
+      ? {}
+      : { NODE_EXTRA_CA_CERTS: caBundle, SSL_CERT_FILE: caBundle, REQUESTS_CA_BUNDLE: caBundle }),
   }
 }
 

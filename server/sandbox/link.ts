@@ -1,6 +1,7 @@
 import { ForgeError } from '#core/errors.ts'
 import type { SandboxId } from '#core/id.ts'
-import { type Attachment, guestPorts } from './attachment.ts'
+import type { Attachment } from './attachment.ts'
+import { guestPorts } from './guest-env.ts'
 import type { SandboxKeys } from './keys.ts'
 import type { ProviderHandle, SandboxProvider } from './provider.ts'
 import { connectWire } from './wire/connect.ts'
@@ -51,8 +52,8 @@ export class Link {
       if (!this.#closed) this.#onBroken()
     })
     await Promise.all([
-      wire.forwardOut(guestPorts.egress, (s) => attachment.egress(s)),
-      wire.forwardOut(guestPorts.models, (s) => attachment.models(s)),
+      wire.forwardOut(guestPorts.egressProxy, (s) => attachment.egress(s)),
+      wire.forwardOut(guestPorts.modelGateway, (s) => attachment.models(s)),
     ])
     return wire
   }

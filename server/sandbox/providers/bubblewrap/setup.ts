@@ -92,6 +92,18 @@ async function findStage(): Promise<string> {
   })
 }
 
+/** Debian's and Ubuntu's, Fedora's, Alpine's. */
+const caBundles = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/cert.pem',
+]
+
+async function findCaBundle(): Promise<string | null> {
+  for (const file of caBundles) if ((await stat(file).catch(() => null))?.isFile() === true) return file
+  return null
+}
+
 /** From bubblewrap 0.7 on. */
 async function canSizeTmpfs(tools: HostTools): Promise<boolean> {
   const env = { LD_LIBRARY_PATH: tools.unpacked?.libraryDirs.join(':') ?? '' }
@@ -108,7 +120,7 @@ export async function setUp(options: BubblewrapOptions): Promise<Setup> {
   const config = sshdConfig({ hostKey: guestForge.hostKey, authorizedKeys: guestForge.authorizedKeys })
   const files = {
     ...guestFiles(extraPath),
-    [guestForge.sshdConfig]: `${config}${sshdSetEnv(guestEnv(extraPath))}\n`,
+    [guestForge.sshdConfig]: `${config}${sshdSetEnv(guestEnv({ extraPath, caBundle: await findCaBundle() }))}\n`,
   }
   const sizedTmpfs = await canSizeTmpfs(options.tools)
   const filter = seccompProgram(machine, options.seccompRules ?? sandboxRules)
