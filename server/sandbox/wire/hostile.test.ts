@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net'
-import { duplexPair } from 'node:stream'
+import { type Duplex, duplexPair } from 'node:stream'
 import ssh2, { type Connection, type ServerChannel } from 'ssh2'
 import { expect, test } from 'vitest'
 import { connectWire } from './connect.ts'
 import { makeKeyPair } from './keys.ts'
+import { realSshd } from './real-sshd.ts'
 
 /** What a guest could put in the place of its sshd: it speaks SSH, but not as it should. */
 async function hostile(onExec: (channel: ServerChannel, connection: Connection) => void) {
@@ -75,3 +76,27 @@ test('exits that make no sense do no harm', async () => {
   expect(await wire.run({ command: 'anything' })).toMatchObject({ code: 4_000_000_000 })
   wire.close()
 })
+
+test('a guest may open only so many connections out', async () => {
+  await using server = await realSshd()
+  const wire = await connectWire(server.open().stream, server)
+  const streams = new Set<Duplex>()
+  const port = 40_000 + (process.pid % 5000)
+  await wire.forwardOut(port, (stream) => {
+    streams.add(stream)
+    stream.on('close', () => streams.delete(stream))
+    stream.on('end', () => stream.end()).resume()
+  })
+  const { stdout } = await wire.run({
+    command: `perl -MIO::Socket::INET -e '
+      for (1..600) { push @all, IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => ${port}) }
+      sleep 1; $n = 0; for (@all) { $_->blocking(0); $n++ if defined sysread($_, my $b, 1) } print $n'`,
+    timeout: 20_000,
+  })
+  // Each of these was closed at once.
+  expect(Number(stdout.toString())).toBe(600 - 512)
+  await expect.poll(() => streams.size).toBe(0)
+  const again = await wire.run({ command: `exec 3<>/dev/tcp/127.0.0.1/${port}` })
+  expect(again.code).toBe(0)
+  wire.close()
+}, 60_000)
