@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { ForgeError } from '#core/errors.ts'
 
@@ -21,8 +21,18 @@ export interface Uids {
   list(): Promise<string[]>
 }
 
+const linkIfFree = (from: string, to: string): Promise<boolean> =>
+  link(from, to).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EEXIST') return false
+      throw error
+    },
+  )
+
 /** `owner` tells the claims of servers apart. A claim is a file that only one process can create. */
 export function uidClaims(range: UidRange, owner: string): Uids {
+  const ticketOf = (id: string) => path.join(range.lockDir, `.${owner}-${id}`)
   const text = (id: string) => `${owner} ${id}\n`
   async function claims(): Promise<{ uid: number; id: string }[]> {
     const names = await readdir(range.lockDir).catch(() => [])
@@ -41,21 +51,16 @@ export function uidClaims(range: UidRange, owner: string): Uids {
     async claim(id) {
       await mkdir(range.lockDir, { recursive: true, mode: 0o700 })
       const start = createHash('sha256').update(text(id)).digest().readUInt32BE(0) % range.count
-      for (let step = 0; step < range.count; step++) {
-        const uid = range.first + ((start + step) % range.count)
-        const file = await open(path.join(range.lockDir, String(uid)), 'wx', 0o600).catch(
-          (error: NodeJS.ErrnoException) => {
-            if (error.code === 'EEXIST') return null
-            throw error
-          },
-        )
-        if (file === null) continue
-        try {
-          await file.writeFile(text(id))
-        } finally {
-          await file.close()
+      // Written before it is linked: a claim that exists says whose it is, also after a crash.
+      const ticket = ticketOf(id)
+      await writeFile(ticket, text(id), { mode: 0o600 })
+      try {
+        for (let step = 0; step < range.count; step++) {
+          const uid = range.first + ((start + step) % range.count)
+          if (await linkIfFree(ticket, path.join(range.lockDir, String(uid)))) return uid
         }
-        return uid
+      } finally {
+        await rm(ticket, { force: true })
       }
       throw new ForgeError('provider_unavailable', 'every sandbox uid of this host is in use', {
         hint: `look for leftovers in ${range.lockDir}`,
@@ -64,6 +69,7 @@ export function uidClaims(range: UidRange, owner: string): Uids {
     of,
     async release(id) {
       for (const uid of await of(id)) await rm(path.join(range.lockDir, String(uid)), { force: true })
+      await rm(ticketOf(id), { force: true })
     },
     async list() {
       return (await claims()).map((claim) => claim.id)
