@@ -46,8 +46,11 @@ const server: BuildOptions = {
   format: 'esm',
   outdir: 'dist',
   outExtension: { '.js': '.mjs' },
+  // Beside the entries: the server finds the package's folder from where it lies.
+  chunkNames: 'server-[hash]',
+  splitting: true,
   entryPoints: {
-    server: 'server/main.ts',
+    server: 'server/start.ts',
     setup: 'server/setup.ts',
     'scripted-model': 'server/models/scripted/main.ts',
   },

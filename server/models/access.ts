@@ -1,7 +1,7 @@
 import type { Config } from '#core/config/config.ts'
 import type { ModelCredentials } from '#core/run/run.ts'
-import { anthropicBaseUrl } from './anthropic/provider.ts'
-import { openaiBaseUrl } from './openai/client.ts'
+import { anthropicBaseUrl } from './anthropic/endpoint.ts'
+import { openaiBaseUrl } from './openai/endpoint.ts'
 
 /** One family of APIs, as a run may use it. */
 export interface FamilyAccess {

@@ -3,12 +3,9 @@ import type { Config } from '#core/config/config.ts'
 import { ForgeError } from '#core/errors.ts'
 import type { ModelCredentials } from '#core/run/run.ts'
 import { type FamilyAccess, type ModelAccess, modelAccess } from './access.ts'
-import { anthropicProvider } from './anthropic/provider.ts'
-import { demoId, demoProvider } from './demo/provider.ts'
+import { demoId } from './demo/id.ts'
 import { failureOf, publicUrl } from './failure.ts'
-import { chatProvider } from './openai/chat.ts'
-import { clientOf, isOpenai } from './openai/client.ts'
-import { responsesProvider } from './openai/responses.ts'
+import { isOpenai } from './openai/endpoint.ts'
 import { priceTable } from './prices.ts'
 import type { ModelProvider } from './provider.ts'
 import { defaultRetryPolicy, type RetryPolicy } from './retry.ts'
@@ -51,6 +48,7 @@ const ModelList = z.object({ data: z.array(z.object({ id: z.string().min(1).max(
 
 /** The first model that an OpenAI-compatible server lists. */
 async function firstModel(access: FamilyAccess, options: ModelOptions): Promise<string> {
+  const { clientOf } = await import('./openai/client.ts')
   const now = options.now ?? Date.now
   const setup = { ...access, model: '', upstream: options.upstream, now }
   const where = publicUrl(access.baseUrl)
@@ -99,11 +97,13 @@ export async function resolveModel(
     retry: options.retry ?? defaultRetryPolicy,
     now: options.now ?? Date.now,
   }
-  if (named.family === 'demo') return demoProvider(common)
+  // The libraries are large: each is loaded by the first run that needs it.
+  if (named.family === 'demo') return (await import('./demo/provider.ts')).demoProvider(common)
   const access = modelAccess(options.config, options.credentials)[named.family]
   if (!access) throw missing(named.family)
   const setup = { ...common, ...access, model: named.model }
-  if (named.family === 'anthropic') return anthropicProvider(setup)
+  if (named.family === 'anthropic') return (await import('./anthropic/provider.ts')).anthropicProvider(setup)
   const api = options.config.openai.api ?? (isOpenai(access.baseUrl) ? 'responses' : 'chat')
-  return api === 'responses' ? responsesProvider(setup) : chatProvider(setup)
+  if (api === 'responses') return (await import('./openai/responses.ts')).responsesProvider(setup)
+  return (await import('./openai/chat.ts')).chatProvider(setup)
 }

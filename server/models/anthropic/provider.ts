@@ -5,23 +5,8 @@ import type { ModelChunk, ModelProvider, ModelRequest } from '../provider.ts'
 import { incomplete, withRetries } from '../retry.ts'
 import type { ProviderSetup } from '../setup.ts'
 import { Answer } from './answer.ts'
+import { anthropicKeyHeaders } from './endpoint.ts'
 import { requestBody } from './wire.ts'
-
-export const anthropicBaseUrl = 'https://api.anthropic.com'
-
-/**
- * The SDK sends the key as a bearer token. Servers of others that speak this API often know only the older
- * `x-api-key`, so they get both.
- */
-export const anthropicKeyHeaders = (
-  setup: Pick<ProviderSetup, 'apiKey' | 'baseUrl'>,
-): Record<string, string> => {
-  if (!setup.apiKey) return {}
-  const bearer = { authorization: `Bearer ${setup.apiKey}` }
-  return new URL(setup.baseUrl).host === new URL(anthropicBaseUrl).host
-    ? bearer
-    : { ...bearer, 'x-api-key': setup.apiKey }
-}
 
 function clientOf(setup: ProviderSetup): Anthropic {
   const { apiKey, baseUrl } = setup

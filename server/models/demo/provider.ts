@@ -2,9 +2,8 @@ import { anthropicProvider } from '../anthropic/provider.ts'
 import type { ModelChunk, ModelProvider, ModelRequest } from '../provider.ts'
 import { startScriptedModel } from '../scripted/server.ts'
 import type { ProviderSetup } from '../setup.ts'
+import { demoId } from './id.ts'
 import { demoScript } from './script.ts'
-
-export const demoId = 'demo/scripted'
 
 /** Nobody is paid for it. */
 const prices = { scripted: { input: 0, output: 0 } }

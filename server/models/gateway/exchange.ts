@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerR
 import { ForgeError } from '#core/errors.ts'
 import type { ModelUsage } from '#core/model/message.ts'
 import type { FamilyAccess } from '../access.ts'
-import { anthropicKeyHeaders } from '../anthropic/provider.ts'
+import { anthropicKeyHeaders } from '../anthropic/endpoint.ts'
 import { costOf, type PriceTable } from '../prices.ts'
 import type { Upstream } from '../upstream.ts'
 import { writeTo } from '../write.ts'

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Message, StopReason } from '#core/model/message.ts'
 import type { Tokens } from '#core/run/run.ts'
 import type { ModelRequest } from '../provider.ts'
-import { isOpenai } from './client.ts'
+import { isOpenai } from './endpoint.ts'
 
 type Param = OpenAI.Chat.ChatCompletionMessageParam
 

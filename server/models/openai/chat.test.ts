@@ -4,7 +4,7 @@ import { describeModelProvider } from '../conformance/conformance.ts'
 import { builtInPrices } from '../prices.ts'
 import { chatProvider } from './chat.ts'
 import { chatBody } from './chat-wire.ts'
-import { openaiBaseUrl } from './client.ts'
+import { openaiBaseUrl } from './endpoint.ts'
 
 describeModelProvider({
   name: 'openai chat',

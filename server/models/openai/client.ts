@@ -2,11 +2,6 @@ import OpenAI from 'openai'
 import type { FailureContext } from '../failure.ts'
 import type { ProviderSetup } from '../setup.ts'
 
-export const openaiBaseUrl = 'https://api.openai.com/v1'
-
-/** OpenAI itself, rather than one of the many servers that speak its API. */
-export const isOpenai = (baseUrl: string): boolean => new URL(baseUrl).host === new URL(openaiBaseUrl).host
-
 export function clientOf({ apiKey, baseUrl, upstream }: Omit<ProviderSetup, 'prices' | 'retry'>): OpenAI {
   return new OpenAI({
     // What is not given here the SDK would take from the environment.
