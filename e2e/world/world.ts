@@ -149,6 +149,9 @@ export class World {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // Sandboxes outlive their server.
+    const left = await this.json<{ id: string }[]>(['sandbox', 'ls']).catch(() => [])
+    for (const { id } of left) await this.forge(['sandbox', 'rm', id])
     await this.forge(['stop'])
     await Promise.all(this.#models.map((model) => model.close()))
     await rm(this.dir, { recursive: true, force: true })
