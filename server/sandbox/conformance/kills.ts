@@ -102,6 +102,7 @@ export function killTests(rig: WireRig): void {
       await new Promise((resolve) => setTimeout(resolve, 100))
       started.kill('INT')
       expect(await started.exit).toMatchObject({ code: 5, timedOut: false, aborted: false })
+      await killRunning(rig, nap(7020))
       for (let round = 0; round < 20; round++) {
         const killed = await rig.wire().exec({ command: `${nap(7021)} & ${nap(7021)}` })
         killed.kill(round % 2 === 0 ? 'KILL' : 'TERM')
