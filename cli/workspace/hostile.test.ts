@@ -102,9 +102,8 @@ const rmCanaries = () => place.sh('rm -f canaries/*', place.dir)
 const seen = () => readdirSync(canaries).sort()
 
 async function madeWork(): Promise<{ diff: RunDiff; bundlePath: string; patchPath: string }> {
-  const { start, head } = await place.snapshot()
+  const { start, head, bundlePath } = await place.snapshot()
   const received = path.join(place.dir, 'agent')
-  const { bundlePath } = await place.snapshot()
   place.sh(
     `git init -q agent; cd agent; git fetch -q '${bundlePath}' refs/forge/start; git switch -qc forge/run_0123456789 FETCH_HEAD
      echo more >> a; echo added > added; git add -A; git commit -qm work
