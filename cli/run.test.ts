@@ -1,4 +1,6 @@
-import { readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Event } from '#core/event/event.ts'
@@ -102,6 +104,30 @@ describe('forge run --json', () => {
     expect(events.at(-1)).toMatchObject({ actor: 'server', data: { outcome } })
     expect(server.runs.cancelled.at(-1)?.outcome).toBe(outcome)
     expect(exit).toBe(code)
+  })
+
+  test('SIGINT before there is a run ends it, and leaves nothing behind', async () => {
+    const count = server.runs.created.length
+    const bin = path.join(program.home, 'bin')
+    await mkdir(bin, { recursive: true })
+    // A repository that takes long to read.
+    const script = '#!/bin/sh\ncase " $* " in *" ls-files "*) exec sleep 20 ;; esac\nexec /usr/bin/git "$@"\n'
+    await writeFile(path.join(bin, 'git'), script, { mode: 0o755 })
+    const repo = path.join(program.home, 'repo')
+    await mkdir(path.join(repo, 'tmp'), { recursive: true })
+    await writeFile(path.join(repo, 'file'), 'x')
+    const tmp = path.join(program.home, 'tmp')
+    await mkdir(tmp)
+    const { child, result } = program.start(jsonRun, {
+      cwd: repo,
+      env: { PATH: `${bin}:/usr/bin:/bin`, TMPDIR: tmp },
+    })
+    while ((await readdir(tmp)).length === 0) await sleep(20)
+    await sleep(500)
+    child.kill('SIGINT')
+    expect(await result).toMatchObject({ code: 130, stdout: '' })
+    expect(server.runs.created.length).toBe(count)
+    expect(await readdir(tmp)).toEqual([])
   })
 
   test('a second SIGINT leaves at once, with an end of the client’s own', async () => {

@@ -8,14 +8,13 @@ import { followRun } from '../../client/follow.ts'
 import type { Http } from '../../client/http.ts'
 import type { Context } from '../../context.ts'
 import { RunView } from '../../output/run-view.ts'
+import type { StopSignals } from './stop-signals.ts'
 import { Tally } from './tally.ts'
 
 /** How long a lost server is looked for. */
 const patienceMs = 30_000
 /** How long a cancelled run may take to finish before the client leaves without it. */
 const cancelLimitMs = 20_000
-
-type Signalled = 'interrupted' | 'terminated'
 
 /**
  * Shows a run until it has finished, and gives its last event. The run belongs to this client: a signal cancels
@@ -25,25 +24,18 @@ type Signalled = 'interrupted' | 'terminated'
 export async function attach(
   context: Context,
   http: Http,
-  options: { run: RunId; json: boolean },
+  options: { run: RunId; json: boolean; signals: StopSignals },
 ): Promise<EventOf<'run.finished'>> {
   const { host } = context
   const tally = new Tally(options.run, host.now())
   const show = shower(context, options.json)
   const leave = new AbortController()
-  let signalled: Signalled | undefined
-  const onSignal = (outcome: Signalled) => {
-    if (signalled) return leave.abort()
-    signalled = outcome
+  options.signals.handle((outcome, again) => {
+    if (again) return leave.abort()
     context.note('stopping the run; once more leaves at once')
     void call(http, 'runs.cancel', { id: options.run, outcome }).catch(() => leave.abort())
     void sleep(cancelLimitMs, undefined, { ref: false }).then(() => leave.abort())
-  }
-  const restore = [
-    host.onSignal('SIGINT', () => onSignal('interrupted')),
-    host.onSignal('SIGTERM', () => onSignal('terminated')),
-    host.onSignal('SIGHUP', () => onSignal('terminated')),
-  ]
+  })
   const end = async (outcome: RunOutcome, reason: string, error?: ErrorShape) => {
     const last = tally.finish(outcome, { reason, now: host.now(), ...(error ? { error } : {}) })
     await show(last)
@@ -61,12 +53,11 @@ export async function attach(
       await cancelQuietly(http, options.run)
       throw thrown
     }
-    if (signalled) return await end(signalled, 'the client left before the run had finished')
+    const { first } = options.signals
+    if (first) return await end(first, 'the client left before the run had finished')
     const error = ForgeError.from(thrown).toShape()
     if (error.code === 'server_unreachable') return await end('server_lost', error.message, error)
     return await end('internal', error.message, error)
-  } finally {
-    for (const undo of restore) undo()
   }
 }
 

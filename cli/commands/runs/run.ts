@@ -10,6 +10,7 @@ import { takenText, takeWork } from '../workspace/take.ts'
 import { attach } from './attach.ts'
 import { credentialsFrom } from './credentials.ts'
 import { sourceFrom } from './source.ts'
+import { StopSignals } from './stop-signals.ts'
 
 const options = {
   repo: text({
@@ -72,7 +73,9 @@ export const command = defineCommand({
       if (!EgressPattern.safeParse(host).success)
         throw new ForgeError('usage', `--allow: ${safe(host)} is not a host or host:port`)
     const http = await context.server()
-    const source = await sourceFrom(context, http, given.repo)
+    using signals = new StopSignals(context.host)
+    const source = await sourceFrom(context, http, { repo: given.repo, signal: signals.signal })
+    if (signals.first) throw new ForgeError(signals.first, `${signals.first} before the run was started`)
     const spec: RunSpecInput = {
       prompt,
       source,
@@ -91,7 +94,7 @@ export const command = defineCommand({
       else await context.print(`${run.id}\n  forge events ${run.id} --follow   watch it\n`)
       return 0
     }
-    const finished = await attach(context, http, { run: run.id, json: given.json })
+    const finished = await attach(context, http, { run: run.id, json: given.json, signals })
     if (given.apply && finished.data.outcome === 'done') {
       const repository = source.kind === 'bundle' ? source.path : '.'
       const taken = await takeWork(context, http, {

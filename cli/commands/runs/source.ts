@@ -14,13 +14,18 @@ export const isUrl = (text: string): boolean =>
   /^[a-z][a-z0-9+.-]*:\/\//i.test(text) || /^[\w.-]+@[\w.-]+:(?!\/\/)/.test(text)
 
 /** Where the sandbox's work tree comes from: a URL, or a path's repository, which is packed and uploaded. */
-export async function sourceFrom(context: Context, http: Http, repo: string | undefined): Promise<RunSource> {
+export async function sourceFrom(
+  context: Context,
+  http: Http,
+  { repo, signal }: { repo: string | undefined; signal: AbortSignal },
+): Promise<RunSource> {
   if (repo !== undefined && isUrl(repo)) return { kind: 'url', url: repo }
   const directory = path.resolve(context.host.cwd, repo ?? '.')
   const tmp = await mkdtemp(path.join(tmpdir(), 'forge-'))
   try {
     const snapshot = await snapshotRepository(directory, {
       tmp,
+      signal,
       user: gitUserOf(context.host),
       ...(context.host.tty.stderr
         ? { onProgress: (line) => context.note(context.errStyle.dim(safeLine(line))) }
@@ -31,7 +36,7 @@ export async function sourceFrom(context: Context, http: Http, repo: string | un
       return { kind: 'none' }
     }
     const { bundlePath, ...rest } = snapshot
-    const { digest } = await uploadBlob(http, bundlePath)
+    const { digest } = await uploadBlob(http, bundlePath, signal)
     return { ...rest, digest }
   } finally {
     await rm(tmp, { recursive: true, force: true })
