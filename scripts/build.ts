@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { rename, rm } from 'node:fs/promises'
 import { type BuildOptions, build } from 'esbuild'
 
 const shared: BuildOptions = {
@@ -57,7 +57,14 @@ const server: BuildOptions = {
   banner: requireBanner,
 }
 
+/** Built beside its place, so that a `forge` that runs meanwhile finds its files, and a build that fails spoils nothing. */
 if (import.meta.main) {
-  await rm('dist', { recursive: true, force: true })
-  await Promise.all([build(fast), build(client), build(server)])
+  const outdir = `dist.${process.pid}`
+  try {
+    await Promise.all([fast, client, server].map((options) => build({ ...options, outdir })))
+    await rm('dist', { recursive: true, force: true })
+    await rename(outdir, 'dist')
+  } finally {
+    await rm(outdir, { recursive: true, force: true })
+  }
 }
