@@ -80,6 +80,23 @@ const upstreamOf = (env: Surroundings['env']): UpstreamSettings => ({
   noProxy: env.NO_PROXY ?? env.no_proxy,
 })
 
+/** What git may see of the server's environment when it clones a repository that was given by URL. */
+const cloneVariables = [
+  'HOME',
+  'SSH_AUTH_SOCK',
+  'HTTPS_PROXY',
+  'https_proxy',
+  'HTTP_PROXY',
+  'http_proxy',
+  'NO_PROXY',
+  'no_proxy',
+  'GIT_SSL_CAINFO',
+  'SSL_CERT_FILE',
+]
+
+const cloneEnvironment = (env: Surroundings['env']): Record<string, string> =>
+  Object.fromEntries(cloneVariables.flatMap((name) => (env[name] ? [[name, env[name]]] : [])))
+
 const openDatabase = (here: Surroundings, config: Config): Promise<Store> => {
   const url = config.store.databaseUrl
   const onProgress = (message: string) => here.log.info(message)
@@ -151,7 +168,11 @@ export async function startServer(here: Surroundings): Promise<Server> {
     runs,
     blobs,
     sandboxes,
-    workspaces: gitWorkspaces({ blobs, dir: path.join(paths.data, 'workspaces') }),
+    workspaces: gitWorkspaces({
+      blobs,
+      dir: path.join(paths.data, 'workspaces'),
+      network: cloneEnvironment(here.env),
+    }),
     config: () => config.current(),
     attach: out.forRun,
     resolveModel: (id, credentials) => resolveModel({ ...modelOptions(), credentials, id }),

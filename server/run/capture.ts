@@ -21,7 +21,9 @@ export async function captureWork(
       message: `${message}\n\nForge-Run: ${job.run.id}`,
       signal: AbortSignal.timeout(captureTimeout),
     })
-    const { tip, stat, bundle, patch, files } = captured
+    const { tip, stat, bundle, patch, files, warnings } = captured
+    for (const message of warnings)
+      await job.record({ actor: 'server', type: 'run.warning', data: { message } })
     const changes =
       files.length === 0 ? null : (await parts.blobs.put(Buffer.from(JSON.stringify(files)))).digest
     const { branch, start, head } = prepared
