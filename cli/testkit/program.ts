@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { build } from 'esbuild'
+import { afterAll } from 'vitest'
 import { startTestServer, type TestServer } from './server.ts'
 
 const checkout = path.resolve(import.meta.dirname, '../..')
@@ -45,10 +46,14 @@ const neutralEnv = (home: string, folder: string): Record<string, string> => ({
   LC_ALL: 'C.UTF-8',
 })
 
-export async function buildProgram(): Promise<TestProgram> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'forge-cli-'))
-  const root = path.join(folder, 'package')
-  const home = path.join(folder, 'home')
+/** Built once for a test file; nobody changes it. */
+let built: Promise<string> | undefined
+afterAll(async () => {
+  if (built) await rm(await built, { recursive: true, force: true })
+})
+
+async function bundle(): Promise<string> {
+  const root = await mkdtemp(path.join(tmpdir(), 'forge-bundle-'))
   await cp(path.join(checkout, 'bin'), path.join(root, 'bin'), { recursive: true })
   await cp(path.join(checkout, 'package.json'), path.join(root, 'package.json'))
   const shared = {
@@ -72,6 +77,15 @@ export async function buildProgram(): Promise<TestProgram> {
     entryPoints: { cli: 'cli/main.ts' },
     banner: { js: "import { createRequire as r } from 'node:module'; const require = r(import.meta.url);" },
   })
+  return root
+}
+
+export async function buildProgram(): Promise<TestProgram> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'forge-cli-'))
+  const root = path.join(folder, 'package')
+  const home = path.join(folder, 'home')
+  built ??= bundle()
+  await cp(await built, root, { recursive: true })
   await chmod(folder, 0o700)
   const start: TestProgram['start'] = (argv, options = {}) => {
     const target = options.stdout === undefined ? 'pipe' : openSync(options.stdout, 'w')
