@@ -3,11 +3,8 @@ import { spawnSync } from 'node:child_process'
 import { bringUp, main, root } from './bring-up.mjs'
 
 main(() => {
-  const { node, env } = bringUp()
-  const result = spawnSync(node, ['scripts/check.ts', ...process.argv.slice(2)], {
-    cwd: root,
-    env,
-    stdio: 'inherit',
-  })
+  const args = process.argv.slice(2)
+  const { node, env } = bringUp({ sandbox: !args.includes('--fast') })
+  const result = spawnSync(node, ['scripts/check.ts', ...args], { cwd: root, env, stdio: 'inherit' })
   process.exitCode = result.status ?? 1
 })

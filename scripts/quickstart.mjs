@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { createInterface } from 'node:readline/promises'
+import { askSecret } from './ask-secret.mjs'
 import { bringUp, main, root, SetupError, say } from './bring-up.mjs'
 
 const sample = path.join(root, 'server/models/demo/sample')
@@ -27,6 +27,9 @@ function makeSample() {
   git('commit', '-q', '-m', 'A small project with a failing test')
 }
 
+/** The code with which `forge doctor` says that no provider works. */
+const exitUnavailable = 4
+
 const forgeBin = path.join(root, 'bin/forge.cjs')
 
 function forgeIn(node, env) {
@@ -45,18 +48,21 @@ function modelOf(forge) {
   return JSON.parse(result.stdout).model
 }
 
+/** False when the person wants to leave. */
 async function askForKey(forge) {
-  const terminal = createInterface({ input: process.stdin, output: process.stderr })
-  terminal.on('SIGINT', () => process.exit(130))
   say('\nForge has no model key yet. Without one it shows its built-in, scripted demonstration.')
-  const key = (await terminal.question('Anthropic API key (Enter to go on without): ')).trim()
-  terminal.close()
-  if (key === '') return
-  const result = forge(['config', 'set', 'model.anthropic.apiKey', '-'], {
-    input: key,
-    stdio: ['pipe', 'inherit', 'inherit'],
+  say("Anthropic's keys begin with sk-ant-; any other is taken for OpenAI's.")
+  const key = await askSecret('API key (not shown; Enter to go on without): ', {
+    input: process.stdin,
+    output: process.stderr,
   })
-  if (result.status !== 0) throw new SetupError('the key could not be stored')
+  if (key === null) return false
+  if (key === '') return true
+  const setting = key.startsWith('sk-ant-') ? 'model.anthropic.apiKey' : 'model.openai.apiKey'
+  const stored = forge(['config', 'set', setting, '-'], { input: key, stdio: ['pipe', 'ignore', 'inherit'] })
+  must(stored, 'storing the key')
+  say(`Stored. To take it away again: npx forge config unset ${setting}`)
+  return true
 }
 
 function must(result, what) {
@@ -71,10 +77,16 @@ main(async () => {
   const forge = forgeIn(node, env)
   say('\n- starting the server and booting one sandbox of each provider')
   forge(['stop'], { stdio: 'ignore' })
-  must(forge(['doctor']), 'forge doctor')
+  const probed = forge(['doctor'])
+  if (probed.status === exitUnavailable)
+    throw new SetupError('no sandbox can be started here: mend it as said above, then run this again')
+  must(probed, 'forge doctor')
   let model = modelOf(forge)
   if (model.scripted && process.stdin.isTTY && process.stderr.isTTY && !process.env.CI) {
-    await askForKey(forge)
+    if (!(await askForKey(forge))) {
+      process.exitCode = 130
+      return
+    }
     model = modelOf(forge)
   }
   if (!existsSync(sample)) throw new SetupError(`the sample project is missing: ${sample}`)
