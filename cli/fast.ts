@@ -54,20 +54,21 @@ export function start(root: string, argv: readonly string[], load: (file: string
     full()
     return
   }
-  const answer = ask(socketOf(process.env), found.path)
-  const loaded = json ? undefined : Promise.all([found.load(), import('./output/style.ts')])
-  void answer.then(async (data) => {
+  let loading: Promise<Loaded> | undefined
+  const onSent = () => {
+    if (!json) loading = Promise.all([found.load(), import('./output/style.ts')])
+  }
+  void ask(socketOf(process.env), found.path, onSent).then(async (data) => {
     if (data === undefined) return full()
-    print(loaded ? await show(data, await loaded) : document(found.json(data)))
+    print(loading ? await show(data, await loading) : document(found.json(data)))
     // Nothing is under way any more: taking the process down piece by piece would only take time.
     process.exit()
   })
 }
 
-function show(
-  data: unknown,
-  [render, { makeStyle, wantsColour }]: [Render, typeof import('./output/style.ts')],
-): string | Promise<string> {
+type Loaded = [render: Render, style: typeof import('./output/style.ts')]
+
+function show(data: unknown, [render, { makeStyle, wantsColour }]: Loaded): string | Promise<string> {
   const tty = isatty(1)
   const width = tty ? process.stdout.columns || 80 : 80
   return render(data, { style: makeStyle(wantsColour(process.env, tty)), width })
@@ -83,7 +84,7 @@ function socketOf(env: NodeJS.ProcessEnv): string | undefined {
 }
 
 /** One HTTP/1.1 GET on a connection of its own; undefined when the answer is not a whole 200 with tRPC data. */
-function ask(socket: string | undefined, path: string): Promise<unknown> {
+function ask(socket: string | undefined, path: string, onSent: () => void): Promise<unknown> {
   if (socket === undefined) return Promise.resolve(undefined)
   return new Promise((resolve) => {
     // One character for each byte, so that lengths are right.
@@ -98,6 +99,8 @@ function ask(socket: string | undefined, path: string): Promise<unknown> {
     connection.on('error', () => connection.destroy())
     connection.on('close', () => resolve(undefined))
     connection.write(`GET ${path} HTTP/1.1\r\nhost: forge\r\nconnection: close\r\n\r\n`)
+    // After the request in the order of listeners, so that the server has it first.
+    connection.on('connect', onSent)
   })
 }
 
