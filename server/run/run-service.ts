@@ -5,6 +5,7 @@ import type { ModelCredentials, Run, RunSource, RunSpec } from '#core/run/run.ts
 import type { RunService } from '#core/run/service.ts'
 import { FileChange, type RunDiff } from '#core/workspace/workspace.ts'
 import { egressPolicy } from '../egress/policy.ts'
+import { assertCloneUrl, withoutSecrets } from '../workspace/clone.ts'
 import { ActiveRuns, allEvents } from './active-runs.ts'
 import type { RunParts } from './job.ts'
 import { cancelReason } from './outcome.ts'
@@ -12,11 +13,13 @@ import { cancelReason } from './outcome.ts'
 /** A change list longer than this is not shown, in bytes. */
 const maxChanges = 256 * 2 ** 20
 
-const withoutCredentials = (url: string): string => url.replace(/\/\/[^@/]*@/, '//')
+/** A URL's credentials are for this run's clone only; they are never stored. */
+const storable = (source: RunSource): RunSource =>
+  source.kind === 'url' ? { ...source, url: withoutSecrets(source.url) } : source
 
 const sourceText = (source: RunSource): string => {
   if (source.kind === 'none') return 'none'
-  return source.kind === 'url' ? withoutCredentials(source.url) : source.path
+  return source.kind === 'url' ? source.url : source.path
 }
 
 async function textOf({ stream, bytes }: { stream: AsyncIterable<Buffer>; bytes: number }): Promise<string> {
@@ -47,10 +50,12 @@ export class Runs implements RunService {
     const spec: RunSpec = { ...given, provider }
     sandboxes.assertProvider(provider)
     egressPolicy(spec.allow)
+    if (spec.source.kind === 'url') assertCloneUrl(spec.source.url)
     const model = await resolveModel(spec.model, by.credentials)
     if (spec.limits.maxCost !== undefined) assertPriced(model.id)
-    const source = sourceText(spec.source)
-    const run = await runs.create({ spec, actor: by.actor, model: model.id, provider, source })
+    const stored = { ...spec, source: storable(spec.source) }
+    const source = sourceText(stored.source)
+    const run = await runs.create({ spec: stored, actor: by.actor, model: model.id, provider, source })
     this.#active.start({ run, spec, actor: by.actor, credentials: by.credentials, past: [] })
     return run
   }

@@ -4,6 +4,7 @@ import type { RunId, SandboxId } from '#core/id.ts'
 import type { Sandbox, SandboxSpec } from '#core/sandbox/sandbox.ts'
 import type { SandboxService } from '#core/sandbox/service.ts'
 import type { Attachment } from './attachment.ts'
+import { candidates, noneWorked } from './choice.ts'
 import type { KeyStore } from './keys.ts'
 import { Link } from './link.ts'
 import type { Created, SandboxProvider } from './provider.ts'
@@ -37,13 +38,16 @@ export type Fate = 'adopt' | 'later' | 'remove'
 /** How often each live sandbox's provider is asked whether it still lives, in milliseconds. */
 const watchEvery = 1000
 
+/** How often the hosts are searched for what nobody owns, in milliseconds. */
+const sweepEvery = 60_000
+
 /** Every sandbox of this server: their life cycle, their links, and the watch over them. */
 export class Sandboxes implements SandboxService {
   readonly #options: SandboxesOptions
   readonly #links = new Map<SandboxId, Link>()
   readonly #lost = new Map<SandboxId, (reason: string) => void>()
   readonly #inspecting = new Map<SandboxId, Promise<void>>()
-  #timer: NodeJS.Timeout | undefined
+  #timers: NodeJS.Timeout[] = []
 
   constructor(options: SandboxesOptions) {
     this.#options = options
@@ -68,9 +72,8 @@ export class Sandboxes implements SandboxService {
 
   /** Boots a sandbox. On failure the row stays as `failed` with the reason, and nothing stays on the host. */
   async acquire(options: AcquireOptions): Promise<Sandbox> {
-    const candidates = this.#candidates(options.spec.provider)
     const failures: ForgeError[] = []
-    for (const provider of candidates) {
+    for (const provider of candidates(this.#options.providers, options.spec.provider)) {
       try {
         return await this.#boot(provider, options)
       } catch (thrown) {
@@ -79,27 +82,12 @@ export class Sandboxes implements SandboxService {
         failures.push(error)
       }
     }
-    const [first] = failures
-    if (first && failures.length === 1) throw first
-    throw new ForgeError('provider_unavailable', failures.map((failure) => failure.message).join('; '), {
-      hint: 'forge doctor says what is missing',
-    })
+    throw noneWorked(failures)
   }
 
   /** Throws `invalid_input` for a provider that there is not. */
   assertProvider(name: string): void {
-    this.#candidates(name)
-  }
-
-  #candidates(name: string): readonly SandboxProvider[] {
-    const { providers } = this.#options
-    if (name === 'auto') return providers
-    const found = providers.filter((provider) => provider.name === name)
-    if (found.length > 0) return found
-    const known = ['auto', ...providers.map((provider) => provider.name)].join(', ')
-    throw new ForgeError('invalid_input', `there is no sandbox provider ${name}`, {
-      hint: `take one of: ${known}`,
-    })
+    candidates(this.#options.providers, name)
   }
 
   async #boot(provider: SandboxProvider, options: AcquireOptions): Promise<Sandbox> {
@@ -202,7 +190,11 @@ export class Sandboxes implements SandboxService {
     const provider = this.#options.providers.find((candidate) => candidate.name === row.provider)
     await this.#unlink(id)
     if (provider) await this.#remove(provider, id)
-    if (row.state !== 'destroyed') await this.#options.store.move(id, 'destroyed')
+    if ((await this.get(id)).state === 'destroyed') return
+    await this.#options.store.move(id, 'destroyed').catch(async (error: unknown) => {
+      // Somebody else did the same at the same time.
+      if ((await this.get(id)).state !== 'destroyed') throw error
+    })
   }
 
   async #unlink(id: SandboxId): Promise<void> {
@@ -250,39 +242,49 @@ export class Sandboxes implements SandboxService {
   }
 
   watch(): void {
-    this.#timer = setInterval(() => {
+    const inspectAll = () => {
       for (const id of this.#links.keys()) void this.#inspect(id)
-    }, watchEvery)
-    this.#timer.unref()
+    }
+    const sweep = () => {
+      this.#sweep().catch((error: unknown) => this.#options.log.error({ err: error }, 'a sweep failed'))
+    }
+    this.#timers = [setInterval(inspectAll, watchEvery).unref(), setInterval(sweep, sweepEvery).unref()]
   }
 
   /** Leaves the sandboxes alone: they outlive this process. */
   async close(): Promise<void> {
-    clearInterval(this.#timer)
+    for (const timer of this.#timers) clearInterval(timer)
     await Promise.all([...this.#links.keys()].map((id) => this.#unlink(id)))
   }
 
-  /**
-   * Once at start, before anything is created: brings rows and host into agreement. What nobody owns is removed.
-   */
+  /** Once at start, before anything is created: brings rows and hosts into agreement. */
   async reconcile(fateOf: (row: Sandbox) => Fate): Promise<{ adopted: number; removed: number }> {
-    const rows = await this.list(false)
-    const fates = new Map(rows.map((row) => [row.id, row.state === 'running' ? fateOf(row) : 'remove']))
     let adopted = 0
+    for (const row of await this.list(false)) {
+      const fate = row.state === 'running' ? fateOf(row) : 'remove'
+      if (fate === 'adopt' && (await this.#adoptOwn(row))) adopted += 1
+      if (fate === 'remove') await this.#fail(row.id, 'left over by a server that ended')
+    }
+    return { adopted, removed: await this.#sweep() }
+  }
+
+  /**
+   * Removes from the hosts what no live row owns. A row is there before its sandbox is, so one that is being
+   * created is safe when the hosts are asked first.
+   */
+  async #sweep(): Promise<number> {
     let removed = 0
     for (const provider of this.#options.providers) {
-      for (const id of await provider.list()) {
-        if ((fates.get(id) ?? 'remove') !== 'remove') continue
+      const present = await provider.list()
+      if (present.length === 0) continue
+      const owned = new Set((await this.list(false)).map((row) => row.id))
+      for (const id of present) {
+        if (owned.has(id)) continue
         await this.#remove(provider, id)
         removed += 1
       }
     }
-    for (const row of rows) {
-      const fate = fates.get(row.id)
-      if (fate === 'adopt' && (await this.#adoptOwn(row))) adopted += 1
-      if (fate === 'remove') await this.#fail(row.id, 'left over by a server that ended')
-    }
-    return { adopted, removed }
+    return removed
   }
 
   async #adoptOwn(row: Sandbox): Promise<boolean> {

@@ -26,7 +26,9 @@ export interface Cloned {
   readonly start: string
 }
 
-const withoutSecrets = (text: string): string => text.replace(/(\w+:\/\/)[^/@\s]+@/g, '$1')
+/** Over HTTP a token often stands as the user name; over SSH the user name is no secret and needed. */
+export const withoutSecrets = (text: string): string =>
+  text.replace(/(https?:\/\/)[^/\s]*@/gi, '$1').replace(/(\w+:\/\/[^/:@\s]*):[^/\s]*@/g, '$1@')
 
 /** Throws `invalid_input` for anything but a URL of an allowed protocol, or `user@host:path`. */
 export function assertCloneUrl(url: string): void {
