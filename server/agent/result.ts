@@ -54,7 +54,7 @@ export function resultOfError(session: Session, thrown: unknown): AgentResult {
   if (signal.aborted && !(cause instanceof ForgeError))
     return resultOf(session, { outcome: 'cancelled', reason: 'the run was cancelled' })
   const outcome = cause instanceof ForgeError ? outcomeOf(cause.code) : undefined
-  if (outcome === undefined || !(cause instanceof ForgeError)) throw thrown
+  if (outcome === undefined || !(cause instanceof ForgeError) || session.isUnwritten(cause)) throw thrown
   if (outcome === 'budget_spent' && history.checks.at(-1)?.passed === false)
     return resultOf(session, {
       outcome: 'check_failed',

@@ -13,6 +13,8 @@ export interface Session {
   readonly signal: AbortSignal
   /** Into the ledger, and then into the conversation. */
   readonly record: (draft: EventDraft) => Promise<void>
+  /** Whether `record` threw this: then it says nothing about the run. */
+  readonly isUnwritten: (thrown: unknown) => boolean
   /** Milliseconds until the deadline, at least 0. */
   readonly remaining: () => number
   /** The file in the sandbox for a long output. */
@@ -22,6 +24,7 @@ export interface Session {
 
 export function openSession(options: AgentOptions): Session {
   const history = options.history ?? new History()
+  const unwritten = new Set<unknown>()
   const deadline = new AbortController()
   const remaining = () => Math.max(0, options.deadline - options.clock.now())
   const timer = setTimeout(() => {
@@ -37,8 +40,13 @@ export function openSession(options: AgentOptions): Session {
     requests: new Requests(options),
     signal: AbortSignal.any([options.signal, deadline.signal]),
     async record(draft) {
-      history.apply(await options.record(draft))
+      const event = await options.record(draft).catch((error: unknown) => {
+        unwritten.add(error)
+        throw error
+      })
+      history.apply(event)
     },
+    isUnwritten: (thrown) => unwritten.has(thrown),
     remaining,
     outputFile: (name) => `${options.outputFolder ?? '/tmp/forge/output'}/${name}.txt`,
     close: () => clearTimeout(timer),
