@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { countRunning } from '../sandbox/conformance/rig.ts'
 import { play, sh, turns } from './test-run.ts'
 import { openTestSandbox, type TestSandbox } from './test-sandbox.ts'
 
@@ -72,7 +73,7 @@ test('a check without end is bounded by the run’s deadline', async () => {
   })
   expect(result).toMatchObject({ outcome: 'timed_out', check: null })
   expect(ledger.of('check.started')).toHaveLength(1)
-  expect(await sandbox.sh('pgrep -xf "sleep 3001" | wc -l')).toBe('0\n')
+  expect(await countRunning({ wire: () => sandbox.wire }, 'sleep 3001')).toBe(0)
 })
 
 test('of a long output the end is recorded', async () => {

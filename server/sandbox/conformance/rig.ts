@@ -44,6 +44,6 @@ export async function countRunning(rig: Pick<WireRig, 'wire'>, commandLine: stri
   return Number(await text(rig, `n=0; ${eachProcess(`'${commandLine}'`, 'n=$((n+1))')}; echo $n`))
 }
 
-export async function killRunning(rig: WireRig, commandLine: string): Promise<void> {
+export async function killRunning(rig: Pick<WireRig, 'wire'>, commandLine: string): Promise<void> {
   await text(rig, eachProcess(`'${commandLine}'`, `kill -9 "\${d#/proc/}"`))
 }
