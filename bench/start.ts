@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import path from 'node:path'
-import { RunSpec } from '#core/run/run.ts'
+import type { EventData } from '#core/event/event.ts'
+import { noTokens, outcomeExit, RunSpec } from '#core/run/run.ts'
+import { postgresLedger } from '#server/ledger/postgres-ledger.ts'
 import { runStore } from '#server/run/run-store.ts'
 import { openStore } from '#server/store/open.ts'
 import type { Benchmark, Place } from './benchmark.ts'
@@ -8,6 +10,22 @@ import { command, inTurns, timed } from './measure.ts'
 import { runningServer } from './server.ts'
 
 const runCount = 20
+
+function finished(n: number): EventData<'run.finished'> {
+  const outcome = n % 5 === 0 ? 'check_failed' : 'done'
+  return {
+    outcome,
+    exitCode: outcomeExit[outcome],
+    summary: `made test ${n} pass`,
+    reason: null,
+    turns: n,
+    tokens: noTokens,
+    cost: n / 100,
+    diff: { files: 1, insertions: n, deletions: 1 },
+    check: null,
+    ms: 1000,
+  }
+}
 
 /** Finished runs, as they lie in the database after a week of work. */
 async function fillRuns({ root }: Place, home: string): Promise<void> {
@@ -17,6 +35,7 @@ async function fillRuns({ root }: Place, home: string): Promise<void> {
     migrations: path.join(root, 'migrations'),
   })
   const runs = runStore(store, { random: (bytes) => randomBytes(bytes), clock: { now: Date.now } })
+  const ledger = postgresLedger({ store, clock: { now: Date.now } })
   for (let n = 1; n <= runCount; n++) {
     const { id } = await runs.create({
       spec: RunSpec.parse({ prompt: `make failing test number ${n} pass`, source: { kind: 'none' } }),
@@ -25,12 +44,9 @@ async function fillRuns({ root }: Place, home: string): Promise<void> {
       provider: 'bubblewrap',
       source: '/home/dev/project',
     })
-    await runs.finish(id, n % 5 === 0 ? 'check_failed' : 'done', {
-      turns: n,
-      cost: n / 100,
-      summary: `made test ${n} pass`,
-    })
+    await ledger.append(id, [{ actor: 'server', type: 'run.finished', data: finished(n) }])
   }
+  await ledger.close()
   await store.close()
 }
 

@@ -18,9 +18,8 @@ CREATE TABLE runs (
   cancelled text,
   created_at timestamptz(3) NOT NULL,
   finished_at timestamptz(3),
-  -- The ledger's: the seq of the newest event, and whether that is run.finished.
+  -- The ledger's: the seq of the newest event. run.finished moves the row to its last state.
   last_seq bigint NOT NULL DEFAULT 0,
-  closed boolean NOT NULL DEFAULT false,
   CONSTRAINT runs_finished CHECK ((state = 'finished') = (outcome IS NOT NULL) AND (state = 'finished') = (finished_at IS NOT NULL))
 ) WITH (fillfactor = 70);
 

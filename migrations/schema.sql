@@ -33,7 +33,6 @@ CREATE TABLE runs (
   created_at timestamp(3) with time zone NOT NULL,
   finished_at timestamp(3) with time zone,
   last_seq bigint NOT NULL DEFAULT 0,
-  closed boolean NOT NULL DEFAULT false,
   CONSTRAINT runs_pkey PRIMARY KEY (id),
   CONSTRAINT runs_finished CHECK ((((state = 'finished'::text) = (outcome IS NOT NULL)) AND ((state = 'finished'::text) = (finished_at IS NOT NULL)))),
   CONSTRAINT runs_id_check CHECK ((id ~ '^run_[0-9a-hjkmnp-tv-z]{10}$'::text)),

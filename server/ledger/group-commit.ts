@@ -69,7 +69,7 @@ export class GroupCommit {
     this.#running = null
   }
 
-  /** In order per run. What follows a run's last event waits for the next group, where the row says that the run is closed. */
+  /** In order per run. What follows a run's last event waits for the next group, where the row says that the run is finished. */
   #takeGroup(): Append[] {
     const group: Append[] = []
     const rest: Append[] = []

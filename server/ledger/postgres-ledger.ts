@@ -128,7 +128,7 @@ class LedgerOnPostgres implements PostgresLedger {
     follower.hint(head.last)
     let cursor = after
     let caughtUp = false
-    let finished = head.closed && after >= head.last
+    let finished = head.finished && after >= head.last
     while (!signal.aborted) {
       if (!caughtUp && cursor >= head.last) {
         caughtUp = true

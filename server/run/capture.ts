@@ -9,12 +9,12 @@ const captureTimeout = 600_000
 
 export type CapturedData = EventData<'workspace.captured'>
 
-/** Brings the work out of the sandbox. What goes wrong becomes a warning in the ledger, and null. */
+/** Brings the work out of the sandbox. What goes wrong becomes a warning in the ledger, and the error. */
 export async function captureWork(
   job: Job,
   parts: RunParts,
   { wire, prepared }: { wire: Wire; prepared: Prepared },
-): Promise<CapturedData | null> {
+): Promise<CapturedData | ForgeError> {
   try {
     const message = job.spec.prompt.split('\n', 1)[0]?.slice(0, 72) || 'Work of a Forge run'
     const captured = await parts.workspaces.capture(wire, prepared, {
@@ -38,6 +38,6 @@ export async function captureWork(
       ...(error.hint ? { hint: error.hint } : {}),
     }
     await job.record({ actor: 'server', type: 'run.warning', data })
-    return null
+    return error
   }
 }

@@ -1,5 +1,6 @@
 import { ForgeError } from '#core/errors.ts'
 import type { SandboxId } from '#core/id.ts'
+import { outcomeOf } from '#core/run/outcome.ts'
 import type { RunOutcome } from '#core/run/run.ts'
 import { runAgent } from '../agent/loop.ts'
 import type { Wire } from '../sandbox/wire/wire.ts'
@@ -34,8 +35,22 @@ export async function executeRun(job: Job, parts: RunParts): Promise<void> {
   const before = lastOf(job, 'workspace.captured')?.data ?? null
   const takes = before === null && progress.place !== null && !worklessOutcomes.has(ending.outcome)
   const captured = takes && progress.place ? await captureWork(job, parts, progress.place) : before
-  await finish(job, parts, { ending, captured, sandbox: progress.sandbox ?? lastSandbox(job) })
+  const sandbox = progress.sandbox ?? lastSandbox(job)
+  if (captured instanceof ForgeError)
+    await finish(job, parts, { ending: withoutWork(ending, captured), captured: null, sandbox })
+  else await finish(job, parts, { ending, captured, sandbox })
 }
+
+/** Work that nobody can take is not done. */
+const withoutWork = (ending: AgentEnding, error: ForgeError): AgentEnding =>
+  ending.outcome !== 'done'
+    ? ending
+    : {
+        ...ending,
+        outcome: outcomeOf(error.code) ?? 'failed',
+        reason: `the work could not be brought out: ${error.message}`,
+        error: error.toShape(),
+      }
 
 const lastSandbox = (job: Job): SandboxId | null => lastOf(job, 'sandbox.ready')?.data.sandbox ?? null
 

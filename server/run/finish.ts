@@ -35,6 +35,4 @@ export async function finish(
     ms: parts.now() - Date.parse(job.run.createdAt),
   }
   await job.record({ actor: 'server', type: 'run.finished', data: finished })
-  const { outcome, turns, tokens, cost, diff, summary, reason } = finished
-  await parts.runs.finish(job.run.id, outcome, { turns, tokens, cost, diff, summary, reason })
 }

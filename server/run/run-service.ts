@@ -110,12 +110,6 @@ export class Runs implements RunService {
     const { runs } = this.#parts
     for (const run of unfinished) {
       const past = await allEvents(this.#parts, run.id)
-      const last = past.at(-1)
-      if (last?.type === 'run.finished') {
-        const { outcome, turns, tokens, cost, diff, summary, reason } = last.data
-        await runs.finish(run.id, outcome, { turns, tokens, cost, diff, summary, reason })
-        continue
-      }
       const actor = past[0]?.actor ?? 'server'
       this.#active.start({ run, spec: await runs.spec(run.id), actor, credentials: undefined, past })
       const cancelled = await runs.cancelRequested(run.id)

@@ -44,12 +44,10 @@ export interface RunStore {
   unfinished(): Promise<Run[]>
   counts(): Promise<{ active: number; total: number }>
   /**
-   * Compares with `from` and sets in one statement. Throws `illegal_move` for what the table does not
+   * Compares with `from` and sets in one statement. The move to `finished` is the ledger's, with `run.finished`. Throws `illegal_move` for what the table does not
    * have, `conflict` when the run is not in `from`, `not_found`.
    */
   setState(id: RunId, move: { from: RunState; to: Exclude<RunState, 'finished'> }): Promise<Run>
-  /** The last move, from any other state, with how it ended. Throws `illegal_move` when the run is finished. */
-  finish(id: RunId, outcome: RunOutcome, progress?: RunProgress): Promise<Run>
   update(id: RunId, progress: RunProgress): Promise<void>
   /** Kept for a server that restarts before the run has stopped; the first request wins. */
   requestCancel(id: RunId, outcome: CancelOutcome): Promise<void>
@@ -222,16 +220,6 @@ class PostgresRunStore implements RunStore {
     if (run !== undefined) return run
     const { state } = await this.#column(id, { state: runs.state })
     throw new ForgeError('conflict', `run ${id} is ${state}, not ${from}`, { data: { state, from, to } })
-  }
-
-  async finish(id: RunId, outcome: RunOutcome, progress: RunProgress = {}): Promise<Run> {
-    const change = { ...storable(progress), state: 'finished', outcome, finishedAt: this.#now() } as const
-    const run = await this.#change(change, and(eq(runs.id, id), ne(runs.state, 'finished')))
-    if (run !== undefined) return run
-    const { state } = await this.#column(id, { state: runs.state })
-    throw new ForgeError('illegal_move', `a run cannot go from ${state} to finished`, {
-      data: { from: state, to: 'finished' },
-    })
   }
 
   async #change(change: Partial<typeof runs.$inferInsert>, where: SQL | undefined): Promise<Run | undefined> {

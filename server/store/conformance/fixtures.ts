@@ -30,7 +30,7 @@ export const said = (text: string): EventDraft => ({
   data: { text },
 })
 
-export const finished: EventDraft = {
+export const finished: Extract<EventDraft, { type: 'run.finished' }> = {
   actor: 'server',
   type: 'run.finished',
   data: {

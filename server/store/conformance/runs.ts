@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { RunId } from '#core/id.ts'
 import { runStore } from '../../run/run-store.ts'
-import { clock, newRun, random, type Subject, upTo } from './fixtures.ts'
+import { clock, finished, newRun, random, type Subject, upTo } from './fixtures.ts'
 
 /** The store of runs. */
 export function describeRuns(subject: () => Subject): void {
@@ -55,7 +55,7 @@ export function describeRuns(subject: () => Subject): void {
         await expect(subject().runs.get(ref)).rejects.toMatchObject({ code: 'not_found' })
     })
 
-    it('moves by the table only, once, and never out of finished', async () => {
+    it('moves by the table only, once, and never out of finished, where the last event takes it', async () => {
       const { id } = await subject().runs.create(newRun())
       await expect(subject().runs.setState(id, { from: 'queued', to: 'waiting' })).rejects.toMatchObject({
         code: 'illegal_move',
@@ -68,16 +68,24 @@ export function describeRuns(subject: () => Subject): void {
       )
       expect(race.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
       await subject().runs.setState(id, { from: 'preparing', to: 'running' })
-      const done = await subject().runs.finish(id, 'done', { summary: 'did it', turns: 3, cost: null })
+      await subject().ledger.append(id, [finished])
+      const done = await subject().runs.get(id)
+      const { outcome, turns, tokens, cost, diff, summary, reason } = finished.data
       expect(done).toMatchObject({
         state: 'finished',
-        outcome: 'done',
-        summary: 'did it',
-        turns: 3,
-        cost: null,
+        outcome,
+        turns,
+        tokens,
+        cost,
+        diff,
+        summary,
+        reason,
+        lastSeq: 2,
       })
       expect(done.finishedAt).toMatch(/^\d{4}-.*Z$/)
-      await expect(subject().runs.finish(id, 'failed')).rejects.toMatchObject({ code: 'illegal_move' })
+      await expect(subject().runs.setState(id, { from: 'finished', to: 'running' })).rejects.toMatchObject({
+        code: 'illegal_move',
+      })
       expect((await subject().runs.unfinished()).map((run) => run.id)).not.toContain(id)
     })
 

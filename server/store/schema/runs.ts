@@ -1,4 +1,4 @@
-import { bigint, boolean, doublePrecision, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core'
+import { bigint, doublePrecision, integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core'
 import type { DiffStat, RunOutcome, RunSpec, RunState, Tokens } from '#core/run/run.ts'
 import { instant } from './instant.ts'
 
@@ -22,5 +22,4 @@ export const runs = pgTable('runs', {
   createdAt: instant('created_at').notNull(),
   finishedAt: instant('finished_at'),
   lastSeq: bigint('last_seq', { mode: 'number' }).notNull().default(0),
-  closed: boolean().notNull().default(false),
 })
