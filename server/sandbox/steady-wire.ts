@@ -1,5 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ForgeError } from '#core/errors.ts'
 import type { Wire, WireFiles } from './wire/wire.ts'
+
+/** How long a broken wire is tried again before its call is given up, in attempts of `retryMs` milliseconds. */
+const attempts = 50
+const retryMs = 20
 
 /**
  * A wire over whichever connection is open at the moment. A program inside can end its own sshd, which breaks
@@ -7,9 +12,17 @@ import type { Wire, WireFiles } from './wire/wire.ts'
  * Only when `assertAlive` throws is the sandbox itself gone.
  */
 export function steadyWire(current: () => Promise<Wire>, assertAlive: () => Promise<void>): Wire {
+  /** A sandbox that is being killed breaks its wire first: it is known to live when it takes a new connection. */
+  const settle = async (): Promise<void> => {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      await assertAlive()
+      if (await current().then(Boolean, () => false)) return
+      await sleep(retryMs)
+    }
+  }
   const explain = async (thrown: unknown): Promise<never> => {
     if (!(thrown instanceof ForgeError) || thrown.code !== 'sandbox_lost') throw thrown
-    await assertAlive()
+    await settle()
     throw new ForgeError(
       'wire_lost',
       'the connection into the sandbox broke; what was under way may or may not have happened',
