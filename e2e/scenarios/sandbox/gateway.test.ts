@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { contract, only } from '#e2e/world/contract.ts'
+import { World } from '#e2e/world/world.ts'
+
+const ask = (model: string) =>
+  `curl -sS -w '\\n%{http_code}\\n' http://127.0.0.1:4141/v1/messages -H 'x-api-key: mine' -H 'authorization: Bearer mine' -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' -d '${JSON.stringify({ model, max_tokens: 50, messages: [{ role: 'user', content: 'from inside' }] })}'`
+
+describe('the model gateway, from inside a run', () => {
+  let world: World
+  beforeAll(async () => {
+    world = await World.make()
+  })
+  afterAll(() => world[Symbol.asyncDispose]())
+
+  /** An agent that runs the command, and a model that also answers what the command asks it. */
+  async function play(command: string, ...args: string[]) {
+    const model = await world.model((request) => {
+      if (request.prompt.includes('from inside'))
+        return { text: 'hello, program', usage: { input: 700, output: 30 } }
+      return request.turns === 0 ? { calls: [{ name: 'shell', input: { command } }] } : { text: 'ok' }
+    })
+    const env = { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'sk-the-servers-own' }
+    const result = await world.forge(['run', '--json', ...args, 'Ask a model'], { env })
+    return { ...contract(result), requests: model.requests }
+  }
+
+  it('answers a program, drops what credentials it sent, and counts into the run', async () => {
+    const { events, finished, requests } = await play(ask('claude-sonnet-4-5'))
+    const [tool] = only(events, 'tool.finished')
+    expect(tool?.data.content).toMatch(/hello, program[^]*\n200/)
+    const inner = requests.find(({ prompt }) => prompt === 'from inside')
+    expect(inner?.headers).toMatchObject({ 'x-api-key': 'sk-the-servers-own' })
+    expect(JSON.stringify(inner?.headers)).not.toContain('mine')
+    expect(only(events, 'model.proxied')).toMatchObject([
+      {
+        actor: 'sandbox',
+        data: { api: 'anthropic.messages', status: 200, usage: { tokens: { input: 700 } } },
+      },
+    ])
+    expect(finished.data.tokens).toMatchObject({ input: 900, output: 70 })
+  })
+
+  it('stops a program that has spent the budget, and the run with it', async () => {
+    const loop = `for i in 1 2 3 4 5 6; do ${ask('claude-sonnet-4-5')}; done`
+    const { events, finished, requests } = await play(loop, '--max-tokens', '2000')
+    expect(finished.data).toMatchObject({ outcome: 'budget_spent', exitCode: 8 })
+    expect(requests.filter(({ prompt }) => prompt === 'from inside').length).toBeLessThan(5)
+    expect(only(events, 'model.proxied').some(({ data }) => data.status === 402 || data.reason)).toBe(true)
+  })
+
+  it('knows only the paths and methods of the models’ APIs', async () => {
+    const get = (path: string, more = '') =>
+      `curl -s -o /dev/null -w '%{http_code} ' ${more} http://127.0.0.1:4141${path}`
+    const command = [
+      get('/v1/files'),
+      get('/'),
+      get('/v1/messages/../files'),
+      get('/v1/messages', '-X DELETE'),
+      get('/v1/organizations'),
+    ].join('; ')
+    const { events } = await play(command)
+    const [tool] = only(events, 'tool.finished')
+    expect(tool?.data.content).toMatch(/^(40[345] ){5}/)
+  })
+})
