@@ -194,6 +194,7 @@ export async function startServer(here: Surroundings): Promise<Server> {
     blobs,
     openWire: (ref) => sandboxes.wireOf(ref),
     log,
+    uid: here.uid,
     health: () => ({ ok: true, pid: here.facts.pid, version: here.facts.version }),
   })
   await takeUp(parts, runService, sandboxes)

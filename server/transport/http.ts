@@ -1,5 +1,4 @@
-import { chmod, mkdir, rm } from 'node:fs/promises'
-import path from 'node:path'
+import { chmod, rm } from 'node:fs/promises'
 import { type FastifyTRPCPluginOptions, fastifyTRPCPlugin } from '@trpc/server/adapters/fastify'
 import { applyWSSHandler } from '@trpc/server/adapters/ws'
 import { type FastifyBaseLogger, fastify, LogController } from 'fastify'
@@ -12,6 +11,7 @@ import type { Wire } from '../sandbox/wire/wire.ts'
 import { blobRoutes } from './blob-routes.ts'
 import { serveExec } from './exec-socket.ts'
 import { problemOf, refuseUpgrade } from './problem.ts'
+import { privateSocketDir } from './socket-dir.ts'
 
 export interface HttpOptions {
   readonly context: Context
@@ -19,6 +19,8 @@ export interface HttpOptions {
   /** By id, unambiguous beginning or name. */
   readonly openWire: (sandbox: string) => Promise<Wire>
   readonly log: FastifyBaseLogger
+  /** The server's own: the socket's directory must be its. */
+  readonly uid: number
   readonly health: () => Record<string, unknown>
 }
 
@@ -79,7 +81,7 @@ export async function httpServer(options: HttpOptions): Promise<HttpServer> {
 
   return {
     async listen(socketPath) {
-      await mkdir(path.dirname(socketPath), { recursive: true, mode: 0o700 })
+      await privateSocketDir(socketPath, options.uid)
       await rm(socketPath, { force: true })
       await app.listen({ path: socketPath })
       await chmod(socketPath, 0o600)
