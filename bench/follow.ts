@@ -57,6 +57,7 @@ async function serve(ledger: Ledger, socket: string): Promise<HttpServer> {
     blobs: fileBlobs(`${socket}.blobs`),
     openWire: absent,
     log: pino({ level: 'silent' }),
+    uid: process.geteuid?.() ?? -1,
     health: () => ({ ok: true }),
   })
   await http.listen(socket)
