@@ -5,6 +5,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { errorTable, ForgeError } from '#core/errors.ts'
 import { Http } from './http.ts'
+import { isAlive } from './process.ts'
 
 export interface StartOptions {
   readonly socket: string
@@ -78,7 +79,7 @@ async function takeLock(lock: string): Promise<boolean> {
   }
   const holder = Number(await readFile(lock, 'utf8').catch(() => ''))
   // A start takes no longer than its limit: past that, the pid is somebody else's by now.
-  if (holder > 0 && (!alive(holder) || (await ageMs(lock)) > 2 * startLimitMs))
+  if (holder > 0 && (!(await isAlive(holder)) || (await ageMs(lock)) > 2 * startLimitMs))
     await rm(lock, { force: true })
   // A holder that died between making the file and writing its pid.
   else if (holder === 0 && (await ageMs(lock)) > 5000) await rm(lock, { force: true })
@@ -87,15 +88,6 @@ async function takeLock(lock: string): Promise<boolean> {
 
 const ageMs = async (file: string): Promise<number> =>
   Date.now() - (await stat(file).catch(() => ({ mtimeMs: Date.now() }))).mtimeMs
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
 
 interface Ended {
   readonly code: number | null

@@ -1,19 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ForgeError } from '#core/errors.ts'
 import { call } from '../../client/call.ts'
+import { isAlive } from '../../client/process.ts'
 import { health } from '../../client/start.ts'
 import { defineCommand, jsonFlag } from '../../program/command.ts'
 
 const stopLimitMs = 30_000
-
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
 
 export const command = defineCommand({
   describe:
@@ -31,7 +23,7 @@ export const command = defineCommand({
     }
     await call(server, 'server.stop')
     const deadline = context.host.now() + stopLimitMs
-    while (alive(running.pid)) {
+    while (await isAlive(running.pid)) {
       if (context.host.now() > deadline)
         throw new ForgeError(
           'timed_out',
