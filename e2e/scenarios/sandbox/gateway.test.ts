@@ -27,7 +27,7 @@ describe('the model gateway, from inside a run', () => {
   it('answers a program, drops what credentials it sent, and counts into the run', async () => {
     const { events, finished, requests } = await play(ask('claude-sonnet-4-5'))
     const [tool] = only(events, 'tool.finished')
-    expect(tool?.data.content).toMatch(/hello, program[^]*\n200/)
+    expect(tool?.data.content).toMatch(/hello, program[\s\S]*\n200/)
     const inner = requests.find(({ prompt }) => prompt === 'from inside')
     expect(inner?.headers).toMatchObject({ 'x-api-key': 'sk-the-servers-own' })
     expect(JSON.stringify(inner?.headers)).not.toContain('mine')
