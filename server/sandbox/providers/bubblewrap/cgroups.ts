@@ -211,12 +211,12 @@ export async function openCgroups(options: CgroupOptions): Promise<Cgroups> {
 
 /** The kernel says EBUSY for a moment after the last process has gone. */
 async function removeGroup(dir: string): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 1000; attempt++) {
     const code = await rmdir(dir).then(
       () => null,
       (error: NodeJS.ErrnoException) => error.code,
     )
     if (code !== 'EBUSY') return
-    await sleep(10)
+    await sleep(2)
   }
 }

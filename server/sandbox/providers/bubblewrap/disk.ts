@@ -3,6 +3,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ForgeError } from '#core/errors.ts'
 import { type CommandResult, runCommand } from '../../host-tools/run.ts'
+import { inDir } from './places.ts'
 
 /** Below this much free space a sandbox could not even start. */
 const leastFreeBytes = 32 * 1024 * 1024
@@ -70,6 +71,8 @@ export async function waitForLoopRelease(dir: string): Promise<void> {
 /** Also where the agent made folders that their owner may not enter, and paths longer than PATH_MAX. */
 export async function removeTree(dir: string, root: boolean): Promise<void> {
   if (!(await reachable(dir))) return
+  // With an image there is nothing of the agent's in the folder.
+  if (!(await reachable(path.join(dir, inDir.disk)))) return rm(dir, { recursive: true, force: true })
   if (!root) await runCommand('chmod', ['-R', 'u+rwx', '--', dir])
   const result = await runCommand('rm', ['-rf', '--one-file-system', '--', dir])
   if (result.code !== 0) await rm(dir, { recursive: true, force: true, maxRetries: 3 })

@@ -11,24 +11,37 @@
  * Exit codes: 71 the host refuses something; 72 the disk image could not be mounted; 73 no space.
  */
 export const launchScript = String.raw`
+my $joiner;
+BEGIN {
+  # Joining may wait for a grace period of the kernel, some 20 ms: a child asks for it, and the rest goes on.
+  my @cgroup;
+  for (@ARGV) { last if $_ eq '--'; push @cgroup, $1 if /^cgroup=(.*)/s }
+  my $self = $$;
+  $joiner = @cgroup ? fork : 0;
+  if (!defined $joiner) { print STDERR "fork: $!\n"; exit 71 }
+  if (@cgroup && $joiner == 0) {
+    for my $path (@cgroup) {
+      my $procs;
+      next if open $procs, '>', "$path/cgroup.procs" and syswrite $procs, "$self\n";
+      print STDERR "joining $path: $!\n";
+      exit 71;
+    }
+    exit 0;
+  }
+}
 use strict; use warnings; use Fcntl; use Socket;
 $^F = 4096;
-my (%option, @cgroup, @bind, @owned);
+my (%option, @bind, @owned);
 while (defined(my $argument = shift @ARGV)) {
   last if $argument eq '--';
   my ($key, $value) = split /=/, $argument, 2;
-  if ($key eq 'cgroup') { push @cgroup, $value }
+  if ($key eq 'cgroup') { next }
   elsif ($key eq 'bind') { push @bind, [split /=/, $value, 2] }
   elsif ($key eq 'owned') { push @owned, $value }
   else { $option{$key} = $value }
 }
 sub fail { my ($code, $what) = @_; print STDERR "$what: $!\n"; exit $code }
 chdir $option{dir} or fail(71, "chdir $option{dir}");
-for my $path (@cgroup) {
-  open my $procs, '>', "$path/cgroup.procs" or fail(71, "joining $path");
-  syswrite $procs, "$$\n" or fail(71, "joining $path");
-  close $procs;
-}
 if (open my $score, '>', '/proc/self/oom_score_adj') { syswrite $score, "0\n" }
 unlink 'control';
 socket my $listener, AF_UNIX, SOCK_STREAM, 0 or fail(71, 'socket');
@@ -88,6 +101,7 @@ my @command = map {
   : /^\@append:(.*)/s ? do { sysopen my $h, $1, O_WRONLY | O_APPEND | O_CREAT, 0600 or fail(71, "opening $1"); push @main::kept, $h; fileno $h }
   : $_ eq '@listener' ? fileno $listener : $_
 } @ARGV;
+if ($joiner) { waitpid $joiner, 0; exit 71 if $? }
 if (defined $uid) {
   my $groups = pack 'L', $uid;
   syscall($setgroups, 1, $groups) == 0 or fail(71, 'setgroups');

@@ -82,6 +82,14 @@ const kill = (pid: number): void => {
   }
 }
 
+const anyAlive = async (marks: Iterable<ProcessMark>): Promise<boolean> =>
+  (await Promise.all([...marks].map(isAlive))).includes(true)
+
+/** Before all processes of the host are looked through again, which takes longer than ending does. */
+async function whenEnded(marks: Iterable<ProcessMark>): Promise<void> {
+  for (let looked = 0; looked < 100 && (await anyAlive(marks)); looked++) await sleep(1)
+}
+
 /**
  * Ends every process that has `mark` among its arguments: the sandbox's bwrap and its process 1, with which
  * the kernel ends all others in the sandbox.
@@ -89,15 +97,14 @@ const kill = (pid: number): void => {
 export async function killMarked(mark: string): Promise<void> {
   // One that is dying has no arguments any more, and process 1 dies only after all others.
   const seen = new Map<number, ProcessMark>()
-  for (const deadline = Date.now() + patienceMs; ; await sleep(5)) {
+  for (const deadline = Date.now() + patienceMs; ; await whenEnded([...seen.values()])) {
     const pids = (await withArgument(mark)).filter((pid) => pid !== process.pid)
     for (const pid of pids) {
       const stat = seen.has(pid) ? null : await processStat(pid)
       if (stat !== null) seen.set(pid, stat)
       kill(pid)
     }
-    const alive = await Promise.all([...seen.values()].map(isAlive))
-    if (pids.length === 0 && !alive.includes(true)) return
+    if (pids.length === 0 && !(await anyAlive(seen.values()))) return
     if (Date.now() > deadline)
       throw new ForgeError('internal', `processes ${[...seen.keys()].join(', ')} do not end`)
   }

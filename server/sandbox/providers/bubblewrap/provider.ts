@@ -142,9 +142,9 @@ class Bubblewrap implements SandboxProvider {
   async #end(id: SandboxId): Promise<void> {
     const { common, cgroups, uids } = await this.#ready()
     const dir = common.places.dir(id)
-    for (const uid of (await uids?.of(id)) ?? []) await killUid(common.tools.perl, uid)
-    // Also a launch script that has not yet dropped to the sandbox's uid.
+    // Process 1 takes all others with it; a launch script that has not yet dropped to the sandbox's uid has the mark too.
     await killMarked(common.places.mark(id))
+    for (const uid of (await uids?.of(id)) ?? []) await killUid(common.tools.perl, uid)
     if (common.root) await waitForLoopRelease(dir)
     await cgroups.remove(id)
     await removeTree(dir, common.root)
