@@ -10,6 +10,7 @@ import { Link } from './link.ts'
 import type { Created, SandboxProvider } from './provider.ts'
 import type { SandboxStore } from './sandbox-store.ts'
 import { steadyWire } from './steady-wire.ts'
+import { whenAllEnded } from './when-all-ended.ts'
 import type { Wire } from './wire/wire.ts'
 
 /** Makes what answers on a sandbox's two ports out. */
@@ -97,16 +98,13 @@ export class Sandboxes implements SandboxService {
     const { id } = row
     try {
       const pair = await keys.make(id)
-      await store.move(id, 'provisioning')
-      const created = await provider.create(
-        {
-          id,
-          limits: spec.limits,
-          clientPublicKey: pair.client.publicKey,
-          hostPrivateKey: pair.host.privateKey,
-        },
-        signal,
-      )
+      const request = {
+        id,
+        limits: spec.limits,
+        clientPublicKey: pair.client.publicKey,
+        hostPrivateKey: pair.host.privateKey,
+      }
+      const [created] = await whenAllEnded([provider.create(request, signal), store.move(id, 'provisioning')])
       return await this.#goLive(provider, row, { created, attachment: options.attachment })
     } catch (thrown) {
       await this.#fail(id, ForgeError.from(thrown).message)
@@ -120,9 +118,11 @@ export class Sandboxes implements SandboxService {
     row: Sandbox,
     { created, attachment }: { created: Created; attachment: AcquireOptions['attachment'] },
   ): Promise<Sandbox> {
-    await this.#options.store.setHandle(row.id, created)
-    await this.#link(provider, row, { handle: created.handle, attachment: await attachment(row) })
-    await this.wire(row.id)
+    const connect = async () => {
+      await this.#link(provider, row, { handle: created.handle, attachment: await attachment(row) })
+      await this.wire(row.id)
+    }
+    await whenAllEnded([connect(), this.#options.store.setHandle(row.id, created)])
     return this.#options.store.move(row.id, 'running')
   }
 

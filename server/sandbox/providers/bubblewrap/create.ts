@@ -3,6 +3,7 @@ import path from 'node:path'
 import { ForgeError } from '#core/errors.ts'
 import type { Enforcement } from '#core/sandbox/sandbox.ts'
 import type { Created, CreateRequest } from '../../provider.ts'
+import { whenAllEnded } from '../../when-all-ended.ts'
 import { boot, readStatus } from './boot.ts'
 import { launchArguments } from './command.ts'
 import { assertRoom, imageName, makeImage } from './disk.ts'
@@ -33,14 +34,6 @@ async function makeDisk(setup: Setup, dir: string, sizeMb: number): Promise<Enfo
   // Whatever the umask: the sandbox's uid passes through it.
   await chmod(disk, 0o711)
   return { enforced: false, how: setup.noImages }
-}
-
-/** Like Promise.all, but leaves nothing running when it rejects: what comes next is to clean up. */
-async function whenAllEnded<T extends readonly Promise<unknown>[]>(
-  parts: readonly [...T],
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(parts)
-  return Promise.all(parts)
 }
 
 /** Throws DiskRefused when the host will not mount the image; whatever it made is then still there. */
