@@ -19,6 +19,7 @@ import type { AttachRequest, RunParts } from './run/job.ts'
 import { Runs } from './run/run-service.ts'
 import { runStore } from './run/run-store.ts'
 import { attachment } from './sandbox/attach.ts'
+import { awaitedProvider } from './sandbox/awaited.ts'
 import { installCommands } from './sandbox/host-tools/ensure.ts'
 import { findHostTools } from './sandbox/host-tools/find.ts'
 import { keyStore } from './sandbox/keys.ts'
@@ -26,7 +27,6 @@ import type { SandboxProvider } from './sandbox/provider.ts'
 import { bubblewrapProvider } from './sandbox/providers/bubblewrap/provider.ts'
 import { sandboxStore } from './sandbox/sandbox-store.ts'
 import { Sandboxes } from './sandbox/sandboxes.ts'
-import { unavailableProvider } from './sandbox/unavailable.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { httpServer } from './transport/http.ts'
@@ -53,25 +53,15 @@ export interface Server {
 
 const clock = { now: Date.now }
 
-async function providersOf(here: Surroundings): Promise<SandboxProvider[]> {
-  const found = await findHostTools(here.tools)
-  if (found.tools === null)
-    return [
-      unavailableProvider({
-        name: 'bubblewrap',
-        kernel: 'shared',
-        detail: `the host lacks ${found.missing.join(', ')}`,
-        fix: installCommands(found.missing),
-      }),
-    ]
-  return [
-    bubblewrapProvider({
-      stateDir: path.join(here.paths.data, 'bubblewrap'),
-      tools: found.tools,
-      serverUid: here.uid,
-      extraBin: [here.node],
-    }),
-  ]
+function providersOf(here: Surroundings): SandboxProvider[] {
+  const bubblewrap = async () => {
+    const { tools, missing } = await findHostTools(here.tools)
+    if (tools === null)
+      return { detail: `the host lacks ${missing.join(', ')}`, fix: installCommands(missing, here.uid) }
+    const stateDir = path.join(here.paths.data, 'bubblewrap')
+    return bubblewrapProvider({ stateDir, tools, serverUid: here.uid, extraBin: [here.node] })
+  }
+  return [awaitedProvider({ name: 'bubblewrap', kernel: 'shared', find: bubblewrap })]
 }
 
 const upstreamOf = (env: Surroundings['env']): UpstreamSettings => ({
@@ -157,7 +147,7 @@ export async function startServer(here: Surroundings): Promise<Server> {
   const out = wayOut(here, config)
   const sandboxes = new Sandboxes({
     store: sandboxRows,
-    providers: await providersOf(here),
+    providers: providersOf(here),
     keys: keyStore(path.join(paths.data, 'keys')),
     attachmentFor: async (sandbox) => out.withoutRun(sandbox, await sandboxRows.allow(sandbox.id)),
     log,

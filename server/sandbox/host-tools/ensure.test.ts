@@ -114,7 +114,8 @@ describe('ensureHostTools', () => {
 
 describe('the commands for a person', () => {
   it('name the packages', () => {
-    expect(installCommands(['bwrap', 'sshd']).join()).toContain('bubblewrap openssh-server')
-    expect(installCommands(['sshd'])[0]).toContain('mask')
+    expect(installCommands(['bwrap', 'sshd'], 1000).join()).toContain('bubblewrap openssh-server')
+    expect(installCommands(['sshd'], 1000)[0]).toContain('sudo systemctl mask')
+    expect(installCommands(['sshd'], 0).join()).not.toContain('sudo')
   })
 })

@@ -25,14 +25,16 @@ const packageOf: Record<ToolName, string> = {
 const neverInstalled: ReadonlySet<ToolName> = new Set(['sshd'])
 
 /** What a person can run instead. Masked, the package's service is not started by installing it. */
-export function installCommands(missing: readonly ToolName[]): string[] {
+export function installCommands(missing: readonly ToolName[], uid: number): string[] {
+  // A bare machine has no sudo, and root needs none.
+  const sudo = uid === 0 ? '' : 'sudo '
   const packages = missing.map((name) => packageOf[name]).join(' ')
-  const install = `sudo apt-get update && sudo apt-get install -y --no-install-recommends ${packages}`
-  return missing.includes('sshd') ? ['sudo systemctl mask ssh.service ssh.socket', install] : [install]
+  const install = `${sudo}apt-get update && ${sudo}apt-get install -y --no-install-recommends ${packages}`
+  return missing.includes('sshd') ? [`${sudo}systemctl mask ssh.service ssh.socket`, install] : [install]
 }
 
 function unavailable(missing: readonly ToolName[], why: string): ForgeError {
-  const commands = installCommands(missing)
+  const commands = installCommands(missing, process.geteuid?.() ?? -1)
   return new ForgeError('provider_unavailable', `the host lacks ${missing.join(', ')}: ${why}`, {
     hint: `run: ${commands.join(' ; ')}`,
     data: { missing: [...missing], fix: commands },
