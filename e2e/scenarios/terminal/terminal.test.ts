@@ -1,0 +1,112 @@
+import { cp, readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { onTerminal } from '#e2e/world/terminal.ts'
+import { World } from '#e2e/world/world.ts'
+
+const esc = String.fromCharCode(27)
+
+const sample = path.resolve(import.meta.dirname, '../../../server/models/demo/sample')
+
+describe('on a real terminal', () => {
+  let world: World
+  beforeAll(async () => {
+    world = await World.make()
+    await world.forge(['sandbox', 'create', '--name', 'box'])
+  })
+  afterAll(() => world[Symbol.asyncDispose]())
+
+  it('a shell in a sandbox takes keys, sizes and Ctrl-C, and gives the terminal back', async () => {
+    using screen = onTerminal(
+      world,
+      'stty -a > before; forge sandbox shell box; echo "[code $?]"; stty -a > after',
+    )
+    await screen.shows(/[$#] $/)
+    screen.type('stty size; echo $((6*7))\r')
+    await screen.shows(/30 100\r\n42\r\n/)
+    screen.resize(77, 22)
+    screen.type('stty size; tty\r')
+    await screen.shows(/22 77\r\n\/dev\/pts\/\d+/)
+    screen.type('sleep 600\r')
+    await screen.shows(/sleep 600\r\n/)
+    screen.type('\u0003')
+    await screen.shows(/\^C[\s\S]*[$#] $/)
+    screen.type('read -rsn1 key; echo "got <$key>"\r')
+    await screen.shows(/<\$key>"\r\n/)
+    screen.type('k')
+    await screen.shows(/got <k>/)
+    screen.type('exit 3\r')
+    await screen.shows(/\[code 3\]/)
+    expect(await screen.code).toBe(0)
+    const [before, after] = await Promise.all(
+      ['before', 'after'].map((name) => readFile(path.join(world.dir, name), 'utf8')),
+    )
+    // The window itself was resized meanwhile.
+    expect(after?.replace('rows 22; columns 77', 'rows 30; columns 100')).toBe(before)
+  })
+
+  it('a full-screen program works', async () => {
+    using screen = onTerminal(world, `forge sandbox exec -t box -- 'seq 500 | less'; echo "[code $?]"`)
+    await screen.shows(/29\r?\n:/)
+    screen.type('G')
+    await screen.shows(/500[\s\S]*\(END\)/)
+    screen.type('q')
+    await screen.shows(/\[code 0\]/)
+  })
+
+  it('the demonstration mends its sample, in words and colours', async () => {
+    const repo = path.join(world.dir, 'sample')
+    await cp(sample, repo, { recursive: true })
+    await world.git(repo, 'init', '-q')
+    await world.git(repo, 'add', '-A')
+    await world.git(repo, 'commit', '-qm', 'first')
+    const prompt = 'The tests of this project fail. Find out why and fix it.'
+    using screen = onTerminal(
+      world,
+      `cd ${repo}; forge run --model demo/scripted --check 'npm test' --apply '${prompt}'; echo "[code $?]"; git status --short`,
+    )
+    await screen.shows(/\[code 0\]/)
+    await screen.code
+    const words = stripVTControlCharacters(screen.text())
+    expect(words).toMatch(/run_[a-z0-9]{10} demo\/scripted \(scripted demonstration/)
+    for (const said of [
+      /sandbox ready after/,
+      /✗ shell npm test/,
+      /✓ edit /,
+      /check passed: npm test/,
+      /done \(/,
+    ])
+      expect(words).toMatch(said)
+    expect(words).toMatch(/\[code 0\]\s+M /)
+    expect(screen.text()).toContain(`${esc}[32m`)
+    expect(words).not.toMatch(/undefined|\[object/)
+  })
+
+  it('a diff goes through the pager in colour', async () => {
+    const model = await world.model({
+      turns: [{ calls: [{ name: 'shell', input: { command: 'seq 400 > many.txt' } }] }, { text: 'Done.' }],
+    })
+    const run = await world.forge(['run', 'Count'], { env: { ANTHROPIC_BASE_URL: model.url } })
+    expect(run.code, run.stdout + run.stderr).toBe(0)
+    using screen = onTerminal(world, 'forge diff; echo "[code $?]"', { PAGER: 'less' })
+    await screen.shows(/many\.txt/)
+    await screen.shows(/:/)
+    screen.type('G')
+    await screen.shows(/400/)
+    screen.type('q')
+    await screen.shows(/\[code 0\]/)
+    expect(screen.text()).toContain(`${esc}[32m`)
+  })
+
+  it('Ctrl-C cancels a run and waits for its end', async () => {
+    const model = await world.model({
+      turns: [{ calls: [{ name: 'shell', input: { command: 'sleep 600' } }] }],
+    })
+    using screen = onTerminal(world, 'forge run "Sleep"; echo "[code $?]"', { ANTHROPIC_BASE_URL: model.url })
+    await screen.shows(/sleep 600/)
+    screen.type('\u0003')
+    await screen.shows(/\[code 130\]/)
+    expect(stripVTControlCharacters(screen.text())).toMatch(/interrupted/)
+  })
+})
