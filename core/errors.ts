@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** One row of the error table. `exit` is the CLI's exit code, `http` the status of the HTTP faces. */
-export interface ErrorRow {
+interface ErrorRow {
   readonly meaning: string
   readonly retryable: boolean
   readonly exit: number
@@ -48,9 +48,9 @@ export const errorTable = {
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof errorTable
-export const errorCodes = Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]
+const errorCodes = Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]
 // Pure calls: a bundle that only throws ForgeError does without zod, which the client's quick start needs.
-export const ErrorCodeSchema = /* @__PURE__ */ z.enum(errorCodes)
+const ErrorCodeSchema = /* @__PURE__ */ z.enum(errorCodes)
 
 /** What crosses the wire for an error. `message` says what happened, `hint` what to do next. */
 export const ErrorShape = /* @__PURE__ */ (() =>
@@ -62,7 +62,7 @@ export const ErrorShape = /* @__PURE__ */ (() =>
   }))()
 export type ErrorShape = z.infer<typeof ErrorShape>
 
-export interface ForgeErrorOptions {
+interface ForgeErrorOptions {
   readonly hint?: string
   readonly data?: Record<string, unknown>
   readonly cause?: unknown

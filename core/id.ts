@@ -1,12 +1,12 @@
 import { z } from 'zod'
 
 /** Crockford base32 without i, l, o and u: an id survives being read aloud. */
-export const idAlphabet = '0123456789abcdefghjkmnpqrstvwxyz'
+const idAlphabet = '0123456789abcdefghjkmnpqrstvwxyz'
 
 /** Characters after the prefix: 50 bits, so a million ids of one kind collide with odds of 1 in 2,000. Stores retry. */
-export const idLength = 10
+const idLength = 10
 
-export const idPattern = (prefix: string): RegExp => new RegExp(`^${prefix}_[${idAlphabet}]{${idLength}}$`)
+const idPattern = (prefix: string): RegExp => new RegExp(`^${prefix}_[${idAlphabet}]{${idLength}}$`)
 
 export const RunId = z.string().regex(idPattern('run')).brand<'RunId'>()
 export type RunId = z.infer<typeof RunId>

@@ -36,7 +36,7 @@ const isZodError = (
     : cause instanceof Error && cause.name === 'ZodError'
 
 /** The error as it crosses the wire, from whatever a procedure threw. */
-export function shapeOf(error: TRPCError): ErrorShape {
+function shapeOf(error: TRPCError): ErrorShape {
   if (isZodError(error.cause)) {
     const [first] = error.cause.issues
     const where = first?.path.map(String).join('.') || 'the input'

@@ -33,7 +33,7 @@ import { httpServer } from './transport/http.ts'
 import { gitWorkspaces } from './workspace/git-workspaces.ts'
 
 /** What only the process's main file knows. */
-export interface Surroundings {
+interface Surroundings {
   readonly paths: Paths
   readonly tools: string
   readonly migrations: string

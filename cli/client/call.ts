@@ -7,7 +7,7 @@ type Inputs = inferRouterInputs<AppRouter>
 type Outputs = inferRouterOutputs<AppRouter>
 
 /** `runs.create`, `sandboxes.list` … */
-export type ProcedurePath = {
+type ProcedurePath = {
   [N in keyof Inputs & string]: `${N}.${keyof Inputs[N] & string}`
 }[keyof Inputs & string]
 
@@ -19,8 +19,8 @@ type At<T, P extends string> = P extends `${infer N}.${infer V}`
     : never
   : never
 
-export type InputOf<P extends ProcedurePath> = At<Inputs, P>
-export type OutputOf<P extends ProcedurePath> = At<Outputs, P>
+type InputOf<P extends ProcedurePath> = At<Inputs, P>
+type OutputOf<P extends ProcedurePath> = At<Outputs, P>
 
 /** tRPC sends these by POST; all others are queries. */
 const mutations: ReadonlySet<ProcedurePath> = new Set<ProcedurePath>([

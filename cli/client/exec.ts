@@ -8,7 +8,7 @@ import { errorFromBody } from './answer.ts'
 /** How a command ended; after all its output. */
 export type ExecExit = Omit<Extract<ExecEnd, { kind: 'exit' }>, 'kind'>
 
-export interface ExecHandlers {
+interface ExecHandlers {
   /** The connection is paused while one of these has not resolved. */
   stdout(bytes: Buffer): Promise<void>
   stderr(bytes: Buffer): Promise<void>

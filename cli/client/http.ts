@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { ForgeError } from '#core/errors.ts'
 import { errorFromBody } from './answer.ts'
 
-export interface HttpRequest {
+interface HttpRequest {
   readonly method: 'GET' | 'POST' | 'PUT'
   readonly path: string
   readonly headers?: Record<string, string>

@@ -1,6 +1,6 @@
 import { StringDecoder } from 'node:string_decoder'
 
-export interface ServerSentEvent {
+interface ServerSentEvent {
   readonly event: string
   readonly data: string
 }

@@ -7,7 +7,7 @@ import { errorTable, ForgeError } from '#core/errors.ts'
 import { Http } from './http.ts'
 import { isAlive } from './process.ts'
 
-export interface StartOptions {
+interface StartOptions {
   readonly socket: string
   /** Holds the server's log and the lock that makes two commands start one server. */
   readonly stateDir: string
@@ -18,7 +18,7 @@ export interface StartOptions {
   readonly now: () => number
 }
 
-export interface Health {
+interface Health {
   readonly pid: number
   readonly version: string
 }

@@ -4,7 +4,7 @@ import type { Style } from './style.ts'
 import { table } from './table.ts'
 import { measureFor } from './width.ts'
 
-export const configValue = (item: ConfigItem): string => {
+const configValue = (item: ConfigItem): string => {
   if (item.secret) return item.set ? '(set, not shown)' : ''
   if (item.value === null || item.value === undefined) return ''
   return typeof item.value === 'string' ? item.value : JSON.stringify(item.value)

@@ -6,7 +6,7 @@ import { safe, safeLine } from './safe.ts'
 import type { Style } from './style.ts'
 import { shorten } from './table.ts'
 
-export interface ViewOptions {
+interface ViewOptions {
   readonly style: Style
   readonly width: number
   /** A terminal: what a tool is doing shows while it does it, on a line that its result replaces. */
@@ -216,7 +216,7 @@ const outcomeWords: Record<RunOutcome, string> = {
 }
 
 /** The outcome, what it took, and what to do next. */
-export function finishedText({ run, data }: EventOf<'run.finished'>, style: Style): string {
+function finishedText({ run, data }: EventOf<'run.finished'>, style: Style): string {
   const paint = data.outcome === 'done' ? style.green : style.red
   const facts = [
     formatDuration(data.ms),

@@ -6,10 +6,10 @@ import { table } from './table.ts'
 import { measureFor } from './width.ts'
 
 /** What a run is now, in one word: its state, or how it ended. */
-export const runWord = (run: Pick<Run, 'state' | 'outcome'>): string =>
+const runWord = (run: Pick<Run, 'state' | 'outcome'>): string =>
   run.state === 'finished' ? (run.outcome ?? 'finished') : run.state
 
-export const runPaint = (word: string, style: Style): Paint => {
+const runPaint = (word: string, style: Style): Paint => {
   if (word === 'done') return style.green
   if (['queued', 'preparing', 'running', 'waiting'].includes(word)) return style.cyan
   return ['cancelled', 'interrupted', 'terminated'].includes(word) ? style.yellow : style.red

@@ -1,7 +1,7 @@
 import type { Paint } from './style.ts'
 import type { Measure } from './width.ts'
 
-export interface Column {
+interface Column {
   readonly title: string
   readonly align?: 'left' | 'right'
   /** Shortened first when the terminal is narrow; one column at most. */

@@ -7,7 +7,7 @@ interface OptionBase {
 }
 
 /** A switch. */
-export interface Flag extends OptionBase {
+interface Flag extends OptionBase {
   readonly kind: 'flag'
 }
 
@@ -17,8 +17,6 @@ export interface Value<T> extends OptionBase {
   readonly placeholder: string
   /** Throws an Error whose message completes "--name: …". */
   readonly parse: (text: string) => T
-  /** For completions. */
-  readonly choices?: readonly string[]
 }
 
 /** May be given more than once. */
@@ -31,7 +29,7 @@ export interface List<T> extends OptionBase {
 export type Option = Flag | Value<unknown> | List<unknown>
 export type Options = Readonly<Record<string, Option>>
 
-export type OptionValues<O extends Options> = {
+type OptionValues<O extends Options> = {
   readonly [K in keyof O]: O[K] extends Value<infer T>
     ? T | undefined
     : O[K] extends List<infer T>

@@ -1,7 +1,7 @@
 import { ForgeError } from '#core/errors.ts'
 import { catalogue, type Entry } from '../catalogue.ts'
 
-export type Choice =
+type Choice =
   | { readonly kind: 'command'; readonly entry: Entry; readonly argv: readonly string[] }
   | { readonly kind: 'help'; readonly text: string }
   | { readonly kind: 'version' }

@@ -4,7 +4,7 @@ import { type Command, dashed, type Option } from './command.ts'
 const widest = 100
 
 /** Breaks at spaces, so that no line is longer than `width`; a longer word stays whole. */
-export function wrap(text: string, width: number): string[] {
+function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''
   for (const word of text.split(' ')) {
@@ -37,9 +37,8 @@ const leftOf = (rows: readonly Row[], most: number): number =>
 function optionRow([key, option]: [string, Option]): Row {
   const alias = option.alias ? `-${option.alias}, ` : '    '
   const value = option.kind === 'flag' ? '' : ` ${option.placeholder}`
-  const choices = option.kind === 'value' && option.choices ? ` (${option.choices.join(', ')})` : ''
   const repeatable = option.kind === 'list' ? ' (repeatable)' : ''
-  return [`  ${alias}--${dashed(key)}${value}`, option.describe + choices + repeatable]
+  return [`  ${alias}--${dashed(key)}${value}`, option.describe + repeatable]
 }
 
 /** `forge runs show [RUN] [options]`, `forge sandbox exec SANDBOX [options] -- COMMAND...` */

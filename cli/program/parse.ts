@@ -3,7 +3,7 @@ import { ForgeError } from '#core/errors.ts'
 import { type Arguments, type Command, dashed, type Options } from './command.ts'
 import { commandHelp, usageLine } from './help.ts'
 
-export type Parsed =
+type Parsed =
   | { readonly kind: 'help'; readonly text: string }
   | { readonly kind: 'run'; readonly args: Arguments }
 

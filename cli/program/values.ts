@@ -1,6 +1,6 @@
 import type { List, Value } from './command.ts'
 
-type Settings = { describe: string; placeholder: string; alias?: string; choices?: readonly string[] }
+type Settings = { describe: string; placeholder: string; alias?: string }
 
 const nonEmpty = (text: string): string => {
   if (text === '') throw new Error('is empty')
@@ -10,19 +10,6 @@ const nonEmpty = (text: string): string => {
 export const text = (settings: Settings): Value<string> => ({ kind: 'value', parse: nonEmpty, ...settings })
 
 export const texts = (settings: Settings): List<string> => ({ kind: 'list', parse: nonEmpty, ...settings })
-
-/** One of fixed words. */
-export const choice = <const C extends string>(
-  settings: Omit<Settings, 'choices'> & { choices: readonly C[] },
-): Value<C> => ({
-  kind: 'value',
-  ...settings,
-  parse: (word) => {
-    const found = settings.choices.find((candidate) => candidate === word)
-    if (found === undefined) throw new Error(`is not one of ${settings.choices.join(', ')}`)
-    return found
-  },
-})
 
 /** A number within bounds, both included. */
 export const number = (

@@ -10,7 +10,7 @@ import { startTestServer, type TestServer } from './server.ts'
 
 const checkout = path.resolve(import.meta.dirname, '../..')
 
-export interface Result {
+interface Result {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
   readonly stdout: string
@@ -24,7 +24,7 @@ interface StartOptions {
   readonly stdout?: string
 }
 
-export interface Running {
+interface Running {
   readonly child: ChildProcess
   readonly result: Promise<Result>
 }

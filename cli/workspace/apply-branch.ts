@@ -6,7 +6,7 @@ import type { RunDiff } from '#core/workspace/workspace.ts'
 import { type GitPlace, git, gitText } from './git.ts'
 import type { Repository } from './locate.ts'
 
-export interface BranchRequest {
+interface BranchRequest {
   readonly repository: Repository
   readonly place: GitPlace
   readonly bundlePath: string

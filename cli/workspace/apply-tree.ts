@@ -4,7 +4,7 @@ import { ForgeError } from '#core/errors.ts'
 import { backUp, under } from './backup.ts'
 import { type GitPlace, git } from './git.ts'
 
-export interface ApplyConflict {
+interface ApplyConflict {
   readonly path: string
   readonly why: string
 }
@@ -28,7 +28,7 @@ const reasons: readonly (readonly [pattern: RegExp, why: string])[] = [
 ]
 
 /** `git apply`'s complaints, one for each file. */
-export function parseConflicts(stderr: string): ApplyConflict[] {
+function parseConflicts(stderr: string): ApplyConflict[] {
   const found = new Map<string, string>()
   for (const line of stderr.split('\n'))
     for (const [pattern, why] of reasons) {

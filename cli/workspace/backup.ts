@@ -8,7 +8,7 @@ type Kept =
   | { readonly kind: 'symlink'; readonly file: Buffer; readonly target: Buffer }
 
 /** What the files that are about to be written are now. */
-export interface Backup extends AsyncDisposable {
+interface Backup extends AsyncDisposable {
   /** Puts each of them back. */
   restore(): Promise<void>
 }

@@ -5,7 +5,7 @@ import { ForgeError } from '#core/errors.ts'
 import { type GitPlace, git } from './git.ts'
 
 /** Paths as git gave them: bytes, since a file name need not be UTF-8. */
-export interface Changes {
+interface Changes {
   readonly changed: readonly Buffer[]
   readonly deleted: readonly Buffer[]
 }

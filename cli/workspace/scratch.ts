@@ -8,7 +8,7 @@ import { type GitUser, repositorySettings, userSettings } from './settings.ts'
  * A GIT_DIR of our own over the user's work tree and objects. Commands in it read the user's files and
  * write nothing of theirs, and no configuration but ours decides what they run.
  */
-export interface Scratch extends AsyncDisposable {
+interface Scratch extends AsyncDisposable {
   readonly place: GitPlace
   readonly gitDir: string
   readonly origin: string | undefined

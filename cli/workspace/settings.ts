@@ -12,7 +12,7 @@ export interface GitUser {
 }
 
 /** What we take from a repository's configuration. All else of it is ignored. */
-export interface RepositorySettings {
+interface RepositorySettings {
   readonly objectFormat: 'sha1' | 'sha256'
   /** How file contents and modes of the work tree are to be read. */
   readonly reading: readonly GitSetting[]
@@ -28,7 +28,7 @@ const readingKeys: { readonly [key: string]: readonly string[] } = {
 }
 
 /** An SSH address as git writes it, `user@host:path`, holds no secret. */
-export function withoutCredentials(url: string): string | undefined {
+function withoutCredentials(url: string): string | undefined {
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(url)) return /^[^\s/]+:[^\s]+$/.test(url) ? url : undefined
   if (!URL.canParse(url)) return undefined
   const parsed = new URL(url)

@@ -10,7 +10,7 @@ import { locateRepository, type Repository } from './locate.ts'
 import { openScratch } from './scratch.ts'
 import type { GitUser } from './settings.ts'
 
-export interface SnapshotOptions {
+interface SnapshotOptions {
   /** An own, private folder; the bundle is left in it. */
   readonly tmp: string
   readonly user: GitUser

@@ -5,7 +5,7 @@ import { SandboxLimits } from '../sandbox/sandbox.ts'
 /** Marks a value that is never shown and that lives in the secrets file (mode 0600). */
 const secret = <T extends z.ZodType>(schema: T) => schema.meta({ secret: true })
 
-export const ModelSection = z.object({
+const ModelSection = z.object({
   default: z
     .string()
     .max(200)
@@ -52,7 +52,7 @@ export const ModelSection = z.object({
     .describe('US dollars per million tokens by model name, over the built-in table'),
 })
 
-export const SandboxSection = z.object({
+const SandboxSection = z.object({
   provider: z.string().default('auto').describe('the provider of a run without --provider'),
   limits: SandboxLimits.extend({
     memoryMb: SandboxLimits.shape.memoryMb.describe('memory of a sandbox, in MiB'),
@@ -66,7 +66,7 @@ export const SandboxSection = z.object({
     .describe('whether a sandbox stays after its run has finished'),
 })
 
-export const EgressSection = z.object({
+const EgressSection = z.object({
   allow: z
     .array(EgressPattern)
     .default([
@@ -89,13 +89,13 @@ export const EgressSection = z.object({
     ),
 })
 
-export const StoreSection = z.object({
+const StoreSection = z.object({
   databaseUrl: secret(z.string().optional()).describe(
     'a PostgreSQL to use instead of the embedded one (environment: DATABASE_URL)',
   ),
 })
 
-export const RunSection = RunLimits.extend({
+const RunSection = RunLimits.extend({
   maxTurns: RunLimits.shape.maxTurns.describe('the most turns of a run without --max-turns'),
   maxCost: RunLimits.shape.maxCost.describe('the most that a run may cost, in US dollars; unset: no limit'),
   maxTokens: RunLimits.shape.maxTokens.describe(

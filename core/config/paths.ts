@@ -13,7 +13,7 @@ export interface Paths {
   readonly socket: string
 }
 
-export interface PathsInput {
+interface PathsInput {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly uid: number
   /** The user's home directory, absolute. */

@@ -3,7 +3,7 @@ import { ForgeError } from '../errors.ts'
 import { Config } from './config.ts'
 
 /** How a text becomes a value of the setting. */
-export type SettingKind = 'string' | 'number' | 'boolean' | 'list' | 'json'
+type SettingKind = 'string' | 'number' | 'boolean' | 'list' | 'json'
 
 /** One leaf of the configuration tree. */
 export interface Setting {

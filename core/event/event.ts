@@ -129,7 +129,7 @@ export const eventData = {
 } as const
 
 export type EventType = keyof typeof eventData
-export const eventTypes = Object.keys(eventData) as EventType[]
+const eventTypes = Object.keys(eventData) as EventType[]
 export type EventData<T extends EventType = EventType> = z.infer<(typeof eventData)[T]>
 
 /** `user:NAME`, `agent`, `server`, `sandbox`; `client` on the lines that a CLI adds itself when it has lost its server. */

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { Tokens, Usd } from '../run/run.ts'
 
-export const TextBlock = z.object({ type: z.literal('text'), text: z.string() })
+const TextBlock = z.object({ type: z.literal('text'), text: z.string() })
 /** `signature` (Anthropic) or `encrypted` (OpenAI reasoning) must be given back unchanged in the next request. */
-export const ThinkingBlock = z.object({
+const ThinkingBlock = z.object({
   type: z.literal('thinking'),
   text: z.string(),
   signature: z.string().optional(),

@@ -48,7 +48,6 @@ export const SandboxSpec = z.object({
   allow: z.array(z.string().min(1).max(300)).max(200).default([]),
 })
 export type SandboxSpec = z.infer<typeof SandboxSpec>
-export type SandboxSpecInput = z.input<typeof SandboxSpec>
 
 /** Whether one limit holds, and in words how, or why not. */
 export const Enforcement = z.object({ enforced: z.boolean(), how: z.string() })

@@ -7,7 +7,7 @@ export type GitSetting = readonly [key: string, value: string]
  * name of its own choice (`filter.NAME.clean`, `diff.NAME.command`, `merge.NAME.driver`) cannot be turned
  * off here: commands that look at file contents must run with a GIT_DIR of our own.
  */
-export const neutralSettings: readonly GitSetting[] = [
+const neutralSettings: readonly GitSetting[] = [
   ['core.fsmonitor', 'false'],
   ['core.hooksPath', '/dev/null'],
   ['core.untrackedCache', 'false'],
@@ -34,7 +34,7 @@ export const neutralSettings: readonly GitSetting[] = [
 ]
 
 /** What the two environments of a neutral git differ in. */
-export interface NeutralEnvironment {
+interface NeutralEnvironment {
   /** Absolute folders, separated by colons. */
   readonly path: string
   /** The protocols that it may fetch with; absent: none, local paths included. */

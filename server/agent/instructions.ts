@@ -14,8 +14,6 @@ export interface Instructions {
   readonly nested: readonly string[]
 }
 
-export const noInstructions: Instructions = { files: [], nested: [] }
-
 const maxBytes = 32 * 1024
 const maxNested = 50
 
@@ -32,7 +30,7 @@ printf '\\0'
 find . -maxdepth 5 \\( -name .git -o -name node_modules \\) -prune -o -name AGENTS.md -type f ! -path ./AGENTS.md -print0 2>/dev/null | head -z -n ${maxNested}
 `
 
-/** \`AGENTS.md\`, or else \`CLAUDE.md\`, at the root of the work tree. Throws \`sandbox_lost\`, \`interrupted\`. */
+/** `AGENTS.md`, or else `CLAUDE.md`, at the root of the work tree. Throws `sandbox_lost`, `interrupted`. */
 export async function readInstructions(
   wire: Wire,
   workdir: string,

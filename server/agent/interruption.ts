@@ -1,7 +1,7 @@
 import { ForgeError } from '#core/errors.ts'
 
 /** Why a run was aborted, as an error. */
-export function abortError(signal: AbortSignal): Error {
+function abortError(signal: AbortSignal): Error {
   return signal.reason instanceof Error ? signal.reason : new ForgeError('interrupted', 'the run was stopped')
 }
 

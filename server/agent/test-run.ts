@@ -11,13 +11,12 @@ import { defaultRetryPolicy } from '../models/retry.ts'
 import type { ReactiveScript, ScriptedRequest, ScriptInput } from '../models/scripted/script.ts'
 import { startScriptedModel } from '../models/scripted/server.ts'
 import { makeUpstream } from '../models/upstream.ts'
-import { noInstructions } from './instructions.ts'
 import { runAgent } from './loop.ts'
 import type { AgentOptions } from './options.ts'
 import type { AgentResult } from './result.ts'
 import type { TestSandbox } from './test-sandbox.ts'
 
-export const testRun = RunId.parse('run_0000000000')
+const testRun = RunId.parse('run_0000000000')
 
 /** A ledger in memory that takes only what the contract allows. */
 export class TestLedger {
@@ -37,14 +36,14 @@ export class TestLedger {
 
 export type Api = 'anthropic' | 'chat' | 'responses'
 
-export interface Played {
+interface Played {
   readonly result: AgentResult
   readonly ledger: TestLedger
   /** What the model server was asked. */
   readonly requests: readonly ScriptedRequest[]
 }
 
-export interface Playing extends Partial<Omit<AgentOptions, 'limits'>> {
+interface Playing extends Partial<Omit<AgentOptions, 'limits'>> {
   readonly api?: Api
   readonly limits?: Partial<RunLimits>
   readonly ledger?: TestLedger
@@ -52,7 +51,7 @@ export interface Playing extends Partial<Omit<AgentOptions, 'limits'>> {
 
 const makers = { anthropic: anthropicProvider, chat: chatProvider, responses: responsesProvider }
 
-export function modelAt(url: string, api: Api = 'anthropic'): ModelProvider & { close(): void } {
+function modelAt(url: string, api: Api = 'anthropic'): ModelProvider & { close(): void } {
   const upstream = makeUpstream()
   const provider = makers[api]({
     model: api === 'anthropic' ? 'claude-sonnet-4-6' : 'gpt-5',
@@ -91,7 +90,7 @@ export async function play(
       meter: new Meter(runLimits),
       limits: runLimits,
       maxOutputTokens: 4096,
-      instructions: noInstructions,
+      instructions: { files: [], nested: [] },
       allow: [],
       signal: new AbortController().signal,
       deadline: Date.now() + runLimits.timeout * 1000,

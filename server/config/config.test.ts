@@ -97,19 +97,15 @@ test('secrets that others may read are refused with the way to mend it', async (
 test('set parses by type, writes the file, and is in effect at once', async () => {
   const at = await place()
   const service = await configService(at)
-  const seen: number[] = []
-  const stop = service.onChange((config) => seen.push(config.run.maxTurns))
   expect(await service.set('run.maxTurns', '9')).toMatchObject({ value: 9, source: 'file', set: true })
   await service.set('egress.allow', ['a.example:443', 'b.example'])
   await service.set('egress.allow', '["c.example:443", "[::1]:80"]')
   await service.set('model.prices', '{"m": {"input": 1, "output": 2}}')
-  stop()
   expect(service.current()).toMatchObject({
     run: { maxTurns: 9 },
     egress: { allow: ['c.example:443', '[::1]:80'] },
     model: { prices: { m: { input: 1, output: 2 } } },
   })
-  expect(seen).toEqual([9, 9, 9, 9])
   expect(await json(at.dir, 'config.json')).toMatchObject({ run: { maxTurns: 9 } })
   expect((await configService(at)).current()).toEqual(service.current())
   expect(await service.set('egress.allow', '[::1]:443')).toMatchObject({ value: ['[::1]:443'] })

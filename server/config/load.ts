@@ -6,7 +6,7 @@ import { ForgeError } from '#core/errors.ts'
 import { egressPolicy } from '../egress/policy.ts'
 import { isTree, readTree, type Tree } from './files.ts'
 
-export type Environment = Readonly<Record<string, string | undefined>>
+type Environment = Readonly<Record<string, string | undefined>>
 
 export interface ConfigPlace {
   /** The configuration directory. */

@@ -16,8 +16,6 @@ import {
 export interface LiveConfig extends ConfigService {
   /** What a run that starts now goes by. */
   current(): Config
-  /** Called after each change; gives back what ends that. */
-  onChange(listener: (config: Config) => void): () => void
 }
 
 const at = (tree: unknown, id: string): unknown =>
@@ -62,7 +60,6 @@ function asInput(error: unknown, id: string): ForgeError {
 export async function configService(place: ConfigPlace): Promise<LiveConfig> {
   let loaded = await loadConfig(place)
   let queue: Promise<unknown> = Promise.resolve()
-  const listeners = new Set<(config: Config) => void>()
 
   const change = async (setting: Setting, value: unknown): Promise<ConfigItem> => {
     const trees = await readTrees(place.dir)
@@ -73,7 +70,6 @@ export async function configService(place: ConfigPlace): Promise<LiveConfig> {
     const composed = composeConfig(next, place)
     await writeTree(fileOf(place.dir, setting), next[part], setting)
     loaded = composed
-    for (const listener of listeners) listener(loaded.config)
     return itemOf(setting, loaded)
   }
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -99,9 +95,5 @@ export async function configService(place: ConfigPlace): Promise<LiveConfig> {
       return inTurn(() => change(setting, undefined))
     },
     current: () => loaded.config,
-    onChange(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
-    },
   }
 }

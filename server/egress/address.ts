@@ -9,7 +9,7 @@ export interface AddressRange {
 }
 
 /** Why an address is not one of the public internet. */
-export interface SpecialRange {
+interface SpecialRange {
   /** The rule's name, for example `loopback`. */
   readonly rule: string
   /** In words, for people. */

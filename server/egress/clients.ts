@@ -6,7 +6,7 @@ interface Client {
   timer: NodeJS.Timeout | undefined
 }
 
-export interface ClientLimits {
+interface ClientLimits {
   /** Connections, and requests under way, at one time. */
   readonly connections: number
   /** Milliseconds that a connection may take to bring its next request. */

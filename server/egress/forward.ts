@@ -52,7 +52,7 @@ function requestHeaders(
   return pairs.flat()
 }
 
-export interface ForwardOptions {
+interface ForwardOptions {
   readonly target: Target
   /** Path and query as the client wrote them. */
   readonly path: string

@@ -10,7 +10,7 @@ import { boundedResolve, type Dial, type Resolve, systemResolve, tcpDial } from 
 import { join, tunnel } from './tunnel.ts'
 import { parseUpstream, type UpstreamSettings } from './upstream.ts'
 
-export interface EgressLimits {
+interface EgressLimits {
   /** Connections of the sandbox, and requests under way on them, at one time. */
   readonly connections: number
   readonly headerBytes: number
@@ -49,7 +49,7 @@ export interface EgressOptions {
   readonly now?: () => number
 }
 
-export interface EgressProxy {
+interface EgressProxy {
   /** Takes over one connection from the sandbox. */
   handle(stream: Duplex): void
   /** Ends every connection and reports the decisions that were held back. */

@@ -65,7 +65,7 @@ const within = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
   })
 
 /** A lookup that the caller stops waiting for when the signal aborts. */
-export type BoundedResolve = (host: string, signal: AbortSignal) => Promise<string[]>
+type BoundedResolve = (host: string, signal: AbortSignal) => Promise<string[]>
 
 /** Lets at most `limit` lookups run, hanging ones included; the others wait for their turn. */
 export function boundedResolve(resolve: Resolve, limit: number): BoundedResolve {

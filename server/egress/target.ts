@@ -16,7 +16,7 @@ const label = /^[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?$/
 const numeric = /^(?:\d+|0x[0-9a-f]*)$/
 
 /** Lower case, ASCII, no trailing dot; null when it is no host name that DNS could hold. */
-export function parseName(text: string): string | null {
+function parseName(text: string): string | null {
   const name = text.toLowerCase().replace(/\.$/, '')
   const labels = name.split('.')
   if (name.length > 253 || !labels.every((each) => label.test(each))) return null

@@ -3,7 +3,7 @@ import { ClientHelloReader } from './client-hello.ts'
 import type { Verdict } from './policy.ts'
 import type { Target } from './target.ts'
 
-export interface TunnelOptions {
+interface TunnelOptions {
   readonly target: Target
   /** Bytes of the client that came along with its CONNECT. */
   readonly head: Buffer

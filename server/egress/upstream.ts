@@ -127,7 +127,7 @@ async function connectThrough(server: ProxyServer, target: Target, signal: Abort
   })
 }
 
-export interface UpstreamRoute {
+interface UpstreamRoute {
   open(
     target: Target,
     signal: AbortSignal,

@@ -24,7 +24,7 @@ const patience = 30_000
 
 const closes = (append: Append) => append.events.at(-1)?.type === 'run.finished'
 
-export interface GroupCommitOptions {
+interface GroupCommitOptions {
   /** A client of one connection, named `name`. */
   readonly sql: Sql
   readonly name: string

@@ -1,7 +1,7 @@
 import { ForgeError } from '#core/errors.ts'
 
 /** Why one attempt failed, and whether another one makes sense. */
-export interface Failure {
+interface Failure {
   readonly retryable: boolean
   readonly status: number | null
   /** One line, without secrets. */

@@ -2,7 +2,7 @@ import { ForgeError } from '#core/errors.ts'
 import type { Tokens } from '#core/run/run.ts'
 
 /** US dollars per million tokens. */
-export interface Price {
+interface Price {
   readonly input: number
   readonly output: number
   /** Absent: a tenth of `input`. */

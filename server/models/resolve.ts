@@ -11,7 +11,7 @@ import type { ModelProvider } from './provider.ts'
 import { defaultRetryPolicy, type RetryPolicy } from './retry.ts'
 import type { Upstream } from './upstream.ts'
 
-export interface ModelOptions {
+interface ModelOptions {
   readonly config: Config['model']
   /** Given with the run. */
   readonly credentials?: ModelCredentials | undefined
@@ -21,7 +21,7 @@ export interface ModelOptions {
 }
 
 /** Taken when nothing is said about the model: good at code, and not the most expensive. */
-export const defaultModels = { anthropic: 'claude-sonnet-5-5', openai: 'gpt-6.1-sol' } as const
+const defaultModels = { anthropic: 'claude-sonnet-5-5', openai: 'gpt-6.1-sol' } as const
 
 type Named = { family: 'anthropic' | 'openai'; model: string } | { family: 'demo' }
 

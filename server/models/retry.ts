@@ -33,7 +33,7 @@ export function delayBefore(attempt: number, retryAfterMs: number | null, policy
   return retryAfterMs === null ? backOff : Math.max(backOff, Math.min(retryAfterMs, policy.maxRetryAfterMs))
 }
 
-export interface Attempting {
+interface Attempting {
   /** One try. Ends after its `finished` chunk, or throws. */
   readonly attempt: () => AsyncIterable<ModelChunk>
   readonly policy: RetryPolicy

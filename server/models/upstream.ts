@@ -4,7 +4,7 @@ import https from 'node:https'
 import { ForgeError } from '#core/errors.ts'
 
 /** Calls `then` after `ms`, unless the returned function is called before. */
-export type After = (ms: number, then: () => void) => () => void
+type After = (ms: number, then: () => void) => () => void
 
 export interface UpstreamOptions {
   /** The server's own HTTP(S) proxy, `http://[user:password@]host:port`. Loopback never goes through it. */
@@ -20,7 +20,7 @@ export interface UpstreamOptions {
   readonly after?: After
 }
 
-export interface UpstreamRequest {
+interface UpstreamRequest {
   readonly method: string
   readonly headers: OutgoingHttpHeaders
   readonly body?: string | Uint8Array | undefined

@@ -14,7 +14,7 @@ const firstPause = 1000
 const longestPause = 60_000
 const pageSize = 1000
 
-export type Given = Pick<Job, 'run' | 'spec' | 'actor' | 'credentials' | 'past'>
+type Given = Pick<Job, 'run' | 'spec' | 'actor' | 'credentials' | 'past'>
 
 /** Every stored event of a run. */
 export async function allEvents(parts: Pick<RunParts, 'ledger'>, id: RunId): Promise<Event[]> {

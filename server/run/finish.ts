@@ -7,10 +7,10 @@ import type { Job, RunParts } from './job.ts'
 export type AgentEnding = EventData<'agent.finished'>
 
 /** Whether the sandbox stays, by the `sandbox.keep` setting. */
-export const keeps = (keep: 'never' | 'failed' | 'always', outcome: RunOutcome): boolean =>
+const keeps = (keep: 'never' | 'failed' | 'always', outcome: RunOutcome): boolean =>
   keep === 'always' || (keep === 'failed' && outcome !== 'done')
 
-export interface Finish {
+interface Finish {
   readonly ending: AgentEnding
   readonly captured: CapturedData | null
   readonly sandbox: SandboxId | null

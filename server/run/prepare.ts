@@ -82,7 +82,7 @@ function watchFor(job: Job, parts: RunParts, id: SandboxId): void {
   })
 }
 
-export interface Workspace {
+interface Workspace {
   readonly workspace: Prepared
   readonly instructions: Instructions
   readonly history: History

@@ -15,7 +15,7 @@ import { events } from '../store/schema/events.ts'
 import { runs } from '../store/schema/runs.ts'
 import type { Store } from '../store/store.ts'
 
-export interface NewRun {
+interface NewRun {
   readonly spec: RunSpec
   /** Who asked for it: `user:NAME`. */
   readonly actor: string
@@ -26,11 +26,11 @@ export interface NewRun {
 }
 
 /** What a run shows of its progress. A field that is left out stays as it is. */
-export type RunProgress = Partial<
+type RunProgress = Partial<
   Pick<Run, 'model' | 'provider' | 'sandbox' | 'turns' | 'tokens' | 'cost' | 'diff' | 'summary' | 'reason'>
 >
 
-export type CancelOutcome = Extract<RunOutcome, 'cancelled' | 'interrupted' | 'terminated'>
+type CancelOutcome = Extract<RunOutcome, 'cancelled' | 'interrupted' | 'terminated'>
 
 export interface RunStore {
   /** The row and its first event, `run.created`, appear together. */

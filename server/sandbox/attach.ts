@@ -4,7 +4,7 @@ import type { UpstreamSettings } from '../egress/upstream.ts'
 import type { ModelGateway } from '../models/gateway/gateway.ts'
 import type { Attachment } from './attachment.ts'
 
-export interface AttachOptions {
+interface AttachOptions {
   readonly allow: readonly string[]
   readonly onDecision: (decision: EgressDecision) => void
   /** The server's own way out. */

@@ -4,7 +4,7 @@ import { guestUser } from './wire/sshd-config.ts'
 export const guestPorts = { egressProxy: 3128, modelGateway: 4141 } as const
 
 /** Stands where a key would: the gateway strips it and adds the server's own. */
-export const placeholderKey = 'forge-gateway'
+const placeholderKey = 'forge-gateway'
 
 export const guestAccount = { name: guestUser, uid: 1000, gid: 1000, home: '/home/agent' } as const
 
@@ -23,7 +23,7 @@ export function guestPath(extraPath: readonly string[] = []): string {
   return [...own, '/sbin', '/bin', ...extraPath].join(':')
 }
 
-export interface GuestFacts {
+interface GuestFacts {
   /** Folders that come last on the PATH. */
   readonly extraPath: readonly string[]
   /** The guest's file of trusted certificates, for the programs that bring their own list and would miss a company's. */

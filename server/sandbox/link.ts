@@ -7,7 +7,7 @@ import type { ProviderHandle, SandboxProvider } from './provider.ts'
 import { connectWire } from './wire/connect.ts'
 import type { Wire } from './wire/wire.ts'
 
-export interface LinkOptions {
+interface LinkOptions {
   readonly id: SandboxId
   readonly provider: SandboxProvider
   readonly handle: ProviderHandle

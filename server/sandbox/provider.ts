@@ -3,7 +3,7 @@ import type { SandboxId } from '#core/id.ts'
 import type { Enforcements, ProviderReport, SandboxLimits } from '#core/sandbox/sandbox.ts'
 
 /** What a provider can do; the conformance suite asks for exactly this. */
-export interface ProviderCapabilities {
+interface ProviderCapabilities {
   readonly kernel: 'shared' | 'own'
   /** The sandbox goes on when the server's process ends, and `open` reaches it from a new one. */
   readonly outlivesServer: boolean

@@ -14,9 +14,9 @@ import { whenAllEnded } from './when-all-ended.ts'
 import type { Wire } from './wire/wire.ts'
 
 /** Makes what answers on a sandbox's two ports out. */
-export type AttachmentFor = (sandbox: Sandbox) => Attachment | Promise<Attachment>
+type AttachmentFor = (sandbox: Sandbox) => Attachment | Promise<Attachment>
 
-export interface SandboxesOptions {
+interface SandboxesOptions {
   readonly store: SandboxStore
   /** The strongest first: `auto` takes the first that works. */
   readonly providers: readonly SandboxProvider[]
@@ -26,7 +26,7 @@ export interface SandboxesOptions {
   readonly log: Logger
 }
 
-export interface AcquireOptions {
+interface AcquireOptions {
   readonly spec: SandboxSpec
   readonly run: RunId | null
   readonly attachment: AttachmentFor
@@ -34,7 +34,7 @@ export interface AcquireOptions {
 }
 
 /** What becomes of a running sandbox when the server starts: `later` means that its run adopts it. */
-export type Fate = 'adopt' | 'later' | 'remove'
+type Fate = 'adopt' | 'later' | 'remove'
 
 /** How often each live sandbox's provider is asked whether it still lives, in milliseconds. */
 const watchEvery = 1000

@@ -16,7 +16,7 @@ export const ownUid = 59_432
 /** Where a copy of the binaries goes when root's data directory is closed to others; it holds nothing private. */
 const sharedRuntime = '/var/cache/forge'
 
-export interface Embedded {
+interface Embedded {
   /** What the driver connects with. */
   readonly connection: { path: string; user: string; database: string }
   /** Of the process that runs now. */

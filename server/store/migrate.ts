@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { Sql } from 'postgres'
 import { ForgeError } from '#core/errors.ts'
 
-export interface Migration {
+interface Migration {
   readonly number: number
   /** The file's name. */
   readonly name: string

@@ -12,7 +12,7 @@ import type { Store } from './store.ts'
 /** The first that waits for a terminated connection to end, which the ledger needs. */
 const oldestVersion = 140_000
 
-export type StoreOptions = {
+type StoreOptions = {
   /** The folder of the numbered SQL files. */
   readonly migrations: string
   /** Connections of the pool; default 8. */

@@ -13,7 +13,7 @@ import {
   startCommand,
 } from './exec-start.ts'
 
-export interface ServeExecOptions {
+interface ServeExecOptions {
   /** Milliseconds in which the client's first message must come. */
   readonly startDeadline: number
   /** Milliseconds between pings: while nothing is read, only writing tells that the client went away. */

@@ -13,7 +13,7 @@ import { serveExec } from './exec-socket.ts'
 import { problemOf, refuseUpgrade } from './problem.ts'
 import { privateSocketDir } from './socket-dir.ts'
 
-export interface HttpOptions {
+interface HttpOptions {
   readonly context: Context
   readonly blobs: BlobStore
   /** By id, unambiguous beginning or name. */

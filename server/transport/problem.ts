@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import { ForgeError } from '#core/errors.ts'
 
@@ -23,9 +22,4 @@ export function refuseUpgrade(socket: { end(data: string): unknown }, thrown: un
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Error'}\r\ncontent-type: application/problem+json\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   )
-}
-
-export function sendProblem(response: ServerResponse, thrown: unknown): void {
-  const { status, body } = problemOf(thrown)
-  response.writeHead(status, { 'content-type': 'application/problem+json' }).end(body)
 }

@@ -6,11 +6,11 @@ import { type GitOptions, gitText, neutralGit } from './git.ts'
 import { makeRepository, type Repository } from './repository.ts'
 
 /** What a server may fetch with; never `file`, `ext` or a path on its own disk. */
-export const cloneProtocols = ['https', 'http', 'ssh', 'git']
+const cloneProtocols = ['https', 'http', 'ssh', 'git']
 
 const depth = 50
 
-export interface CloneOptions {
+interface CloneOptions {
   /** A folder for the clone. */
   readonly dir: string
   readonly maxBytes: number
@@ -21,7 +21,7 @@ export interface CloneOptions {
   readonly network: Record<string, string>
 }
 
-export interface Cloned {
+interface Cloned {
   readonly repository: Repository
   readonly start: string
 }

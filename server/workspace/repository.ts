@@ -11,7 +11,7 @@ import {
 } from '#core/workspace/bundle.ts'
 import { type GitOptions, neutralGit } from './git.ts'
 
-export type ObjectFormat = BundleHeader['objectFormat']
+type ObjectFormat = BundleHeader['objectFormat']
 
 /** A fresh bare repository on the server's disk, with no configuration but what git needs to read it. */
 export interface Repository extends AsyncDisposable {

@@ -9,10 +9,10 @@ const Origin = z.object({
   /** The bundle that it began with; null for a run without files. */
   digest: Digest.nullable(),
 })
-export type Origin = z.infer<typeof Origin>
+type Origin = z.infer<typeof Origin>
 
 /** The workspaces' own folder on the server. */
-export interface ScratchFolder {
+interface ScratchFolder {
   /** Gives `work` a folder that is gone afterwards. */
   temporary<T>(work: (dir: string) => Promise<T>): Promise<T>
   remember(branch: string, origin: Origin): Promise<void>

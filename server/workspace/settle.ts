@@ -8,7 +8,7 @@ import type { Received } from './receive.ts'
 /** More commits than anyone reads: they are put together into one. */
 const maxCommits = 10_000
 
-export interface Settled {
+interface Settled {
   /** Null when there is nothing, not even a start. */
   readonly tip: string | null
   readonly warnings: string[]

@@ -1,7 +1,7 @@
 import { dashed, type Options } from '../../program/command.ts'
 
 export const shells = ['bash', 'zsh', 'fish'] as const
-export type Shell = (typeof shells)[number]
+type Shell = (typeof shells)[number]
 
 export interface CompletionEntry {
   readonly name: string

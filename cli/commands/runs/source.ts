@@ -10,7 +10,7 @@ import { snapshotRepository } from '../../workspace/snapshot.ts'
 import { gitUserOf } from '../workspace/user.ts'
 
 /** `https://…`, `ssh://…`, `git@host:path`. */
-export const isUrl = (text: string): boolean =>
+const isUrl = (text: string): boolean =>
   /^[a-z][a-z0-9+.-]*:\/\//i.test(text) || /^[\w.-]+@[\w.-]+:(?!\/\/)/.test(text)
 
 /** Where the sandbox's work tree comes from: a URL, or a path's repository, which is packed and uploaded. */

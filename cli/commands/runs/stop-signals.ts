@@ -1,10 +1,10 @@
 import type { Host } from '../../host.ts'
 
 /** The outcome of a run that a signal to its client ended. */
-export type Stopped = 'interrupted' | 'terminated'
+type Stopped = 'interrupted' | 'terminated'
 
 /** Called for each signal; `again` for every one after the first. */
-export type StopHandler = (outcome: Stopped, again: boolean) => void
+type StopHandler = (outcome: Stopped, again: boolean) => void
 
 /**
  * Takes SIGINT, SIGTERM and SIGHUP over until it is disposed of. Until there is somebody who handles them, the

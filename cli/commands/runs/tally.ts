@@ -20,11 +20,6 @@ export class Tally {
     this.#startedAt = startedAt
   }
 
-  /** The seq of the last event seen; 0 before the first. */
-  get last(): number {
-    return this.#last
-  }
-
   see(event: Event): void {
     this.#last = event.seq
     if (event.type === 'message.assistant') {

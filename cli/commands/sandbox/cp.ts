@@ -13,7 +13,7 @@ interface End {
 }
 
 /** `NAME:PATH` is in a sandbox; a path with a slash before its first colon, or none at all, is here. */
-export function parseEnd(text: string): End {
+function parseEnd(text: string): End {
   const match = /^([A-Za-z0-9_-]+):(.*)$/s.exec(text)
   return match ? { sandbox: match[1] ?? '', path: match[2] ?? '' } : { sandbox: null, path: text }
 }

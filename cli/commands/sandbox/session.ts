@@ -8,13 +8,13 @@ import type { Http } from '../../client/http.ts'
 import type { Context } from '../../context.ts'
 import { safe } from '../../output/safe.ts'
 
-export interface SessionRequest {
+interface SessionRequest {
   readonly sandbox: SandboxId
   readonly start: Omit<Extract<ExecControl, { kind: 'start' }>, 'kind' | 'terminal'>
 }
 
 /** 128 + the signal's number, as a shell says it; 124 for a command that ran into its time limit. */
-export function exitCodeOf(exit: ExecExit): number {
+function exitCodeOf(exit: ExecExit): number {
   if (exit.timedOut) return 124
   if (exit.code !== null) return exit.code
   const number = constants.signals[`SIG${exit.signal}` as NodeJS.Signals]

@@ -10,7 +10,7 @@ import { packTree } from './pack.ts'
 import type { Transferred } from './transferred.ts'
 import { unpackTree } from './unpack.ts'
 
-export interface Transfer {
+interface Transfer {
   readonly socket: string
   readonly sandbox: SandboxId
   readonly source: string

@@ -12,7 +12,7 @@ import { safeLine } from '../../output/safe.ts'
 import { type Applied, type ApplyRequest, applyWork } from '../../workspace/apply.ts'
 import { gitUserOf } from './user.ts'
 
-export interface TakeRequest {
+interface TakeRequest {
   readonly run: RunId
   /** A path of the repository that takes the work. */
   readonly repository: string

@@ -17,7 +17,7 @@ interface Script {
   readonly about: string
 }
 
-/** Runs one of the tools' own short scripts. Throws what \`failures\` says, \`too_large\` when it takes too long, \`interrupted\`. */
+/** Runs one of the tools' own short scripts. Throws what `failures` says, `too_large` when it takes too long, `interrupted`. */
 export async function runScript(context: ToolContext, script: Script): Promise<RunResult> {
   const result = await context.wire.run({
     command: `set -- ${quote(script.args)}\n${script.text}`,

@@ -1,8 +1,8 @@
 import type { ModelChunk, ModelProvider, ModelRequest } from '../provider.ts'
 import { defaultRetryPolicy, type RetryPolicy } from '../retry.ts'
 
-export type Finished = Extract<ModelChunk, { kind: 'finished' }>
-export type Retry = Extract<ModelChunk, { kind: 'retry' }>
+type Finished = Extract<ModelChunk, { kind: 'finished' }>
+type Retry = Extract<ModelChunk, { kind: 'retry' }>
 
 export const sampleRequest: ModelRequest = {
   system: 'You are a test.',
@@ -31,7 +31,7 @@ export const instantRetries = (slept: number[] = [], attempts = 3): RetryPolicy 
   },
 })
 
-export interface Collected {
+interface Collected {
   readonly chunks: ModelChunk[]
   readonly text: string
   readonly thinking: string

@@ -7,7 +7,7 @@ import { type ScriptedModel, startScriptedModel } from '../scripted/server.ts'
 import { makeUpstream, type Upstream, type UpstreamOptions } from '../upstream.ts'
 import { collect, instantRetries, sampleRequest } from './collect.ts'
 
-export interface MakeOptions {
+interface MakeOptions {
   /** Of the scripted server, without a path. */
   readonly url: string
   readonly apiKey: string
@@ -15,7 +15,7 @@ export interface MakeOptions {
   readonly retry: RetryPolicy
 }
 
-export interface Family {
+interface Family {
   readonly name: string
   readonly keyVariable: string
   readonly make: (options: MakeOptions) => ModelProvider

@@ -1,5 +1,5 @@
 /** Takes a secret out of a byte stream. `push` gives what may pass on now, `end` the rest. */
-export interface Concealer {
+interface Concealer {
   push(chunk: Buffer): Buffer
   end(): Buffer
 }

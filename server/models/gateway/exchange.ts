@@ -42,7 +42,7 @@ function keyHeaders(route: Route, access: FamilyAccess): OutgoingHttpHeaders {
   return access.apiKey ? { authorization: `Bearer ${access.apiKey}` } : {}
 }
 
-export interface Exchange {
+interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly route: Route
@@ -56,7 +56,7 @@ export interface Exchange {
   readonly onUsage: (usage: ModelUsage) => void
 }
 
-export interface Exchanged {
+interface Exchanged {
   readonly status: number
   readonly usage: ModelUsage | null
 }

@@ -25,7 +25,7 @@ const openaiTypes: Record<number, string> = {
   503: 'server_error',
 }
 
-export function refusalBody(family: Family, { status, message }: Refusal): Record<string, unknown> {
+function refusalBody(family: Family, { status, message }: Refusal): Record<string, unknown> {
   if (family === 'anthropic')
     return { type: 'error', error: { type: anthropicTypes[status] ?? 'api_error', message } }
   const type = openaiTypes[status] ?? 'invalid_request_error'

@@ -37,14 +37,14 @@ const posts: Record<string, Route> = {
 
 const modelPath = /^\/v1(\/models(?:\/[A-Za-z0-9][A-Za-z0-9._:@-]{0,199})?)$/
 
-export interface Asked {
+interface Asked {
   readonly method?: string | undefined
   readonly url?: string | undefined
   readonly headers: IncomingHttpHeaders
 }
 
 /** Without the query. Compared as it came: nothing is decoded or normalised, so nothing can be hidden in it. */
-export const pathOf = (url: string | undefined): string => url?.split('?', 1)[0] ?? '/'
+const pathOf = (url: string | undefined): string => url?.split('?', 1)[0] ?? '/'
 
 /** In whose words an error is put. */
 export const familyOf = ({ url, headers }: Asked): Family =>

@@ -6,7 +6,7 @@ import { ResponsesUsage, responsesTokens } from '../openai/responses-wire.ts'
 import type { ProxiedApi } from './routes.ts'
 
 /** Reads the token counts out of a response as it passes by. */
-export interface UsageTap {
+interface UsageTap {
   push(chunk: Buffer): void
   end(): void
   /** Null until the response has told something. */

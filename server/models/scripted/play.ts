@@ -44,7 +44,7 @@ async function playFault(response: ServerResponse, fault: Fault, dialect: Dialec
   }
 }
 
-export interface Playing {
+interface Playing {
   readonly turn: Turn
   readonly dialect: Dialect
   readonly model: string

@@ -38,7 +38,7 @@ export const Fault = z.discriminatedUnion('kind', [
 ])
 export type Fault = z.infer<typeof Fault>
 
-export const ScriptedCall = z.object({
+const ScriptedCall = z.object({
   name: z.string(),
   input: z.record(z.string(), z.unknown()).default({}),
   /** Sent instead of `input`, as it is: for malformed or truncated JSON. */

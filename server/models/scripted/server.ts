@@ -18,7 +18,7 @@ export interface ScriptedModel {
   close(): Promise<void>
 }
 
-export interface ScriptedModelOptions {
+interface ScriptedModelOptions {
   /** Default: any free one. */
   readonly port?: number
   /** What `GET /v1/models` lists. */

@@ -4,7 +4,7 @@ import { ForgeError } from '#core/errors.ts'
 import { findHostTools, type HostTools, systemLacks, type ToolName, unpackedRoot } from './find.ts'
 import { type RunCommand, runCommand } from './run.ts'
 
-export interface EnsureOptions {
+interface EnsureOptions {
   /** Ours alone; what is unpacked lands in `DIR/root`. */
   readonly dir: string
   readonly install: 'never' | 'if-possible'

@@ -3,14 +3,14 @@ import { access, readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 
 /** Packages unpacked beside the system's own: the place of what a machine lacks and we may not install. */
-export interface UnpackedTools {
+interface UnpackedTools {
   /** Laid out like `/`. */
   readonly root: string
   /** Absolute; what LD_LIBRARY_PATH needs for a program from `root`. */
   readonly libraryDirs: readonly string[]
 }
 
-export interface SshServer {
+interface SshServer {
   readonly path: string
   /** From OpenSSH 9.8 and 10.0 on sshd runs these; null where it has none. */
   readonly sessionPath: string | null
@@ -26,10 +26,10 @@ export interface HostTools {
   readonly unpacked: UnpackedTools | null
 }
 
-export const toolNames = ['bwrap', 'perl', 'rg', 'sshd'] as const
+const toolNames = ['bwrap', 'perl', 'rg', 'sshd'] as const
 export type ToolName = (typeof toolNames)[number]
 
-export type FoundTools =
+type FoundTools =
   | { readonly tools: HostTools; readonly missing: readonly [] }
   | { readonly tools: null; readonly missing: readonly ToolName[] }
 

@@ -7,7 +7,7 @@ export interface CommandResult {
   readonly stderr: string
 }
 
-export interface CommandOptions {
+interface CommandOptions {
   readonly cwd?: string
   readonly env?: Record<string, string>
 }

@@ -10,7 +10,7 @@ import { guestUser } from './sshd-config.ts'
 import { openTerminal } from './terminal.ts'
 import type { Wire, WireFiles } from './wire.ts'
 
-export interface ConnectOptions {
+interface ConnectOptions {
   /** OpenSSH private key. */
   readonly clientPrivateKey: string
   /** One-line OpenSSH public key: the only one that the guest may present. */

@@ -13,7 +13,7 @@ import type { ExecProcess, ExecRequest, WireFiles } from './wire.ts'
 const longestTimer = 2 ** 31 - 1
 
 /** What a command's channel gives besides the process: terminals need its parts. */
-export interface Started {
+interface Started {
   readonly channel: ClientChannel
   readonly outputs: ChannelOutputs
   readonly stdin: Writable

@@ -2,14 +2,14 @@
 export const guestUser = 'forge'
 
 /** Paths as the guest sees them; none may hold white space. */
-export interface SshdPaths {
+interface SshdPaths {
   readonly hostKey: string
   /** Holds the one client key. It may belong to anybody: the guest's own user could replace it at most for itself. */
   readonly authorizedKeys: string
 }
 
 /** OpenSSH's default lets 10 channels live at a time; a busy agent and its terminals need more. */
-export const maxSessions = 256
+const maxSessions = 256
 
 /**
  * The `sshd_config` of every guest, for `sshd -i -f FILE` under the guest's own unprivileged user.

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { startEmbedded } from '../embedded.ts'
 
-export interface GivenServer {
+interface GivenServer {
   /** Which PostgreSQL it is, and why it is not the system's where there is none. */
   readonly label: string
   /** A DATABASE_URL for a new, empty database. */

@@ -1,11 +1,11 @@
 import { byteSize, oneLine } from '../output.ts'
 
-export type Replaced =
+type Replaced =
   | { readonly done: true; readonly content: Buffer; readonly count: number; readonly line: number }
   /** `why` is for the model: what was found instead. */
   | { readonly done: false; readonly why: string }
 
-export interface Replacement {
+interface Replacement {
   readonly old: string
   readonly new: string
   readonly all: boolean

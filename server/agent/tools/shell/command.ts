@@ -11,7 +11,7 @@ const crossing = 60_000
 /** Up to here an output is shown whole, and no file is left behind. */
 const shownBytes = shownHead + shownTail
 
-export interface CommandRequest {
+interface CommandRequest {
   readonly command: string
   readonly cwd: string
   readonly signal: AbortSignal
