@@ -10,8 +10,9 @@ const SandboxKeys = z.object({ client: KeyPair, host: KeyPair })
 export type SandboxKeys = z.infer<typeof SandboxKeys>
 
 export interface KeyStore {
-  /** New keys, durable when it resolves; replaces those of an earlier attempt with the same id. */
-  make(id: SandboxId): Promise<SandboxKeys>
+  make(): SandboxKeys
+  /** Durable when it resolves; replaces those of an earlier attempt with the same id. */
+  save(id: SandboxId, keys: SandboxKeys): Promise<void>
   /** Throws `sandbox_lost`: without its keys a sandbox cannot be reached. */
   load(id: SandboxId): Promise<SandboxKeys>
   remove(id: SandboxId): Promise<void>
@@ -21,9 +22,9 @@ export interface KeyStore {
 export function keyStore(dir: string): KeyStore {
   const fileOf = (id: SandboxId) => path.join(dir, `${id}.json`)
   return {
-    async make(id) {
+    make: () => ({ client: makeKeyPair(), host: makeKeyPair() }),
+    async save(id, keys) {
       await mkdir(dir, { recursive: true, mode: 0o700 })
-      const keys: SandboxKeys = { client: makeKeyPair(), host: makeKeyPair() }
       const temporary = `${fileOf(id)}.new`
       await rm(temporary, { force: true })
       const file = await open(temporary, 'wx', 0o600)
@@ -34,7 +35,6 @@ export function keyStore(dir: string): KeyStore {
         await file.close()
       }
       await rename(temporary, fileOf(id))
-      return keys
     },
     async load(id) {
       try {

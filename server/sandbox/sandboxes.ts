@@ -97,14 +97,18 @@ export class Sandboxes implements SandboxService {
     const row = await store.insert({ spec, run, provider: provider.name })
     const { id } = row
     try {
-      const pair = await keys.make(id)
+      const pair = keys.make()
       const request = {
         id,
         limits: spec.limits,
         clientPublicKey: pair.client.publicKey,
         hostPrivateKey: pair.host.privateKey,
       }
-      const [created] = await whenAllEnded([provider.create(request, signal), store.move(id, 'provisioning')])
+      const [created] = await whenAllEnded([
+        provider.create(request, signal),
+        keys.save(id, pair),
+        store.move(id, 'provisioning'),
+      ])
       return await this.#goLive(provider, row, { created, attachment: options.attachment })
     } catch (thrown) {
       await this.#fail(id, ForgeError.from(thrown).message)
