@@ -96,13 +96,9 @@ test('a call that had started is told as interrupted, and the ones after it run'
   expect(cut.of('tool.finished')[0]).toMatchObject({ isError: true, title: 'interrupted' })
 })
 
-test('knows what was used, and where it stands', async () => {
-  const usage = { input: 10, output: 5 }
-  const { ledger } = await play(sandbox, turns({ ...sh('true'), usage }, { ...done, usage }), {
-    check: 'true',
-  })
+test('knows where it stands', async () => {
+  const { ledger } = await play(sandbox, turns(sh('true'), done), { check: 'true' })
   const history = rebuildHistory(ledger.events)
-  expect(history.usages.map(({ tokens }) => tokens.input)).toEqual([10, 10])
   expect(history).toMatchObject({
     turn: 2,
     ended: true,

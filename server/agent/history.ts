@@ -2,7 +2,6 @@ import type { Event, EventData } from '#core/event/event.ts'
 import type {
   AssistantBlock,
   Message,
-  ModelUsage,
   StopReason,
   ToolCall,
   ToolResult,
@@ -43,8 +42,6 @@ export class History {
   readonly checks: EventData<'check.finished'>[] = []
   /** Tool calls other than reading since the last check. */
   workSinceCheck = false
-  /** What the answers so far used, for a meter that starts anew. */
-  readonly usages: ModelUsage[] = []
 
   readonly #entries: Entry[] = []
   readonly #started = new Set<string>()
@@ -124,10 +121,9 @@ export class History {
     this.#ended = false
   }
 
-  #answer({ turn, content, stop, usage }: EventData<'message.assistant'>): void {
+  #answer({ turn, content, stop }: EventData<'message.assistant'>): void {
     this.turn = turn
     this.stop = stop
-    this.usages.push(usage)
     const calls = content.filter(isCall)
     const text = content
       .flatMap((block) => (block.type === 'text' ? block.text : []))

@@ -6,6 +6,7 @@ import { Meter } from '../models/meter.ts'
 import { executeRun } from './execute.ts'
 import type { Job, RunParts } from './job.ts'
 import { serverStops } from './outcome.ts'
+import { Turns } from './turns.ts'
 
 /** Runs that work at the same time; the others wait as `queued`. */
 const maxActive = 16
@@ -26,20 +27,27 @@ export async function allEvents(parts: Pick<RunParts, 'ledger'>, id: RunId): Pro
   }
 }
 
+/** Goes on from what the run has used so far. */
+function meterOf({ spec, past }: Given): Meter {
+  const meter = new Meter(spec.limits)
+  for (const { type, data } of past)
+    if ((type === 'message.assistant' || type === 'model.proxied') && data.usage) meter.record(data.usage)
+  return meter
+}
+
 /** The runs that this process works on. */
 export class ActiveRuns {
   readonly #parts: RunParts
   readonly #active = new Map<RunId, { controller: AbortController; done: Promise<void> }>()
-  readonly #waiting: (() => void)[] = []
-  #working = 0
-  #stopping = false
+  readonly #turns = new Turns(maxActive)
+  readonly #stopping = new AbortController()
 
   constructor(parts: RunParts) {
     this.#parts = parts
   }
 
   assertOpen(): void {
-    if (this.#stopping) throw serverStops
+    if (this.#stopping.signal.aborted) throw serverStops
   }
 
   start(given: Given): void {
@@ -59,7 +67,7 @@ export class ActiveRuns {
 
   /** Stops working on every run without ending any: the next server takes them up. */
   async close(): Promise<void> {
-    this.#stopping = true
+    this.#stopping.abort(serverStops)
     const under = [...this.#active.values()]
     for (const { controller } of under) controller.abort(serverStops)
     await Promise.all(under.map(({ done }) => done))
@@ -70,38 +78,24 @@ export class ActiveRuns {
     const { id } = given.run
     for (let pause = firstPause, { past } = given; ; pause = Math.min(pause * 2, longestPause)) {
       try {
-        await this.#inTurn(controller.signal, () =>
+        await this.#turns.run(controller.signal, () =>
           executeRun(this.#job({ ...given, past }, controller), this.#parts),
         )
         return
       } catch (error) {
-        if (this.#stopping || !(error instanceof ForgeError) || !error.row.retryable) throw error
+        const { signal } = this.#stopping
+        if (signal.aborted || !(error instanceof ForgeError) || !error.row.retryable) throw error
         this.#parts.log.warn({ err: error, run: id, pause }, 'a run waits for the store')
-        await sleep(pause)
+        await sleep(pause, undefined, { signal }).catch(() => Promise.reject(error))
         past = await allEvents(this.#parts, id).catch(() => past)
       }
-    }
-  }
-
-  async #inTurn(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
-    while (this.#working >= maxActive && !signal.aborted)
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve)
-        signal.addEventListener('abort', () => resolve(), { once: true })
-      })
-    this.#working += 1
-    try {
-      await work()
-    } finally {
-      this.#working -= 1
-      this.#waiting.shift()?.()
     }
   }
 
   #job(given: Given, controller: AbortController): Job {
     const { ledger, config, runs } = this.#parts
     const { id } = given.run
-    const meter = new Meter(given.spec.limits)
+    const meter = meterOf(given)
     return {
       ...given,
       config: config(),

@@ -91,7 +91,6 @@ interface Workspace {
 export async function obtainWorkspace(job: Job, parts: RunParts, wire: Wire): Promise<Workspace> {
   const before = lastOf(job, 'workspace.prepared')
   const history = rebuildHistory(job.past)
-  for (const usage of history.usages) job.meter.record(usage)
   const started = parts.now()
   const workspace = before
     ? { ...before.data }
