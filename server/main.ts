@@ -24,6 +24,15 @@ function fail(thrown: unknown): never {
   process.exit(error.row.exit)
 }
 
+/** A container may run under a uid that has no name. */
+function userName(uid: number): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid-${uid}`
+  }
+}
+
 async function main(): Promise<void> {
   process.umask(0o077)
   const uid = process.geteuid?.() ?? -1
@@ -53,7 +62,7 @@ async function main(): Promise<void> {
     migrations: path.join(root, 'migrations'),
     env: process.env,
     uid,
-    user: userInfo().username,
+    user: userName(uid),
     node: process.execPath,
     facts: {
       pid: process.pid,

@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ForgeError } from '#core/errors.ts'
 import { findBinaries } from './embedded/binaries.ts'
 import { type ClusterOptions, database, ensureCluster, type Owner, role } from './embedded/cluster.ts'
 import { adopt, type Postmaster, start, stop } from './embedded/postmaster.ts'
@@ -82,6 +83,18 @@ class Supervisor {
   }
 }
 
+/** PostgreSQL, which knows its clients by their names, and initdb do without none. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch (cause) {
+    throw new ForgeError('config_invalid', `uid ${process.getuid?.()} has no name, which PostgreSQL needs`, {
+      hint: 'give it one in /etc/passwd, or give a database with DATABASE_URL',
+      cause,
+    })
+  }
+}
+
 /**
  * Brings up the embedded PostgreSQL: makes the cluster on the first call, adopts a process that
  * outlived an earlier server, starts one otherwise, and keeps it up.
@@ -94,7 +107,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
   const owner: Owner | null = asRoot ? { uid: ownUid, gid: ownUid } : null
   const copyTo = [path.join(base, 'runtime'), ...(asRoot ? [sharedRuntime] : [])]
   const binaries = await findBinaries({ others: asRoot, copyTo })
-  const clusterOptions: ClusterOptions = { owner, clientUser: userInfo().username, onProgress }
+  const clusterOptions: ClusterOptions = { owner, clientUser: userName(), onProgress }
   const cluster = await ensureCluster(base, binaries, clusterOptions)
   const bringUp = async () => {
     const found = await adopt(cluster)
