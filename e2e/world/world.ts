@@ -20,6 +20,8 @@ export interface ForgeOptions {
   readonly cwd?: string
   readonly env?: Record<string, string>
   readonly input?: string
+  /** Another user and group; only root can be one. */
+  readonly uid?: number
   /** Called with the whole standard output so far, at each piece. */
   readonly onStdout?: (text: string) => void
 }
@@ -71,6 +73,7 @@ export class World {
       cwd: options.cwd ?? this.dir,
       env: { ...this.env, ...options.env },
       stdio: ['pipe', 'pipe', 'pipe'],
+      ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
     })
     let stdout = ''
     let stderr = ''

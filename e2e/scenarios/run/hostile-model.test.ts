@@ -12,6 +12,11 @@ const apis: [name: string, env: (url: string) => Record<string, string>, args: s
     (url) => ({ OPENAI_BASE_URL: `${url}/v1`, FORGE_MODEL_OPENAI_API: 'chat' }),
     ['--model', 'openai/scripted'],
   ],
+  [
+    'OpenAI Responses',
+    (url) => ({ OPENAI_BASE_URL: `${url}/v1`, FORGE_MODEL_OPENAI_API: 'responses' }),
+    ['--model', 'openai/scripted'],
+  ],
 ]
 
 describe.each(apis)('a model that errs, over %s', (_name, env, args) => {
@@ -52,7 +57,7 @@ describe.each(apis)('a model that errs, over %s', (_name, env, args) => {
   })
 
   it('answers without an end: the limits end it', async () => {
-    const { finished } = await play([{ fault: { kind: 'endless' } }], '--timeout', '20s')
+    const { finished } = await play([{ fault: { kind: 'endless' } }], '--timeout', '8s')
     expect(finished.data.exitCode).toBeGreaterThan(0)
     expect(['timed_out', 'model_unavailable', 'budget_spent', 'turns_spent']).toContain(finished.data.outcome)
   }, 60_000)

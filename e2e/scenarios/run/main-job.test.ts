@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { eventsOf, World } from '#e2e/world/world.ts'
 
 const files = {
+  'AGENTS.md': 'Mind the house rules.\n',
   'package.json': JSON.stringify({ name: 'sum', type: 'module', scripts: { test: 'node --test' } }),
   'sum.js': 'export const sum = (a, b) => a - b\n',
   'sum.test.js':
@@ -35,20 +36,18 @@ describe('forge run', () => {
     })
 
   it.each([
-    [
-      'Anthropic Messages',
-      (url: string) => ({ ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: 'sk-test' }),
-      [] as string[],
-    ],
-    [
-      'OpenAI Chat Completions',
-      (url: string) => ({ OPENAI_BASE_URL: `${url}/v1`, OPENAI_API_KEY: 'sk-test' }),
-      ['--model', 'openai/scripted'],
-    ],
-  ])('does the main job over %s', async (_name, env, args) => {
+    ['Anthropic Messages', 'anthropic'],
+    ['OpenAI Chat Completions', 'chat'],
+    ['OpenAI Responses', 'responses'],
+  ])('does the main job over %s', async (_name, api) => {
     const model = await world.model(fixing)
-    const { code, stdout, stderr } = await run(env(model.url), ...args)
+    if (api !== 'anthropic') await world.json(['config', 'set', 'model.openai.api', api])
+    const { code, stdout, stderr } = await (api === 'anthropic'
+      ? run({ ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'sk-test' })
+      : run({ OPENAI_BASE_URL: `${model.url}/v1`, OPENAI_API_KEY: 'sk-test' }, '--model', 'openai/scripted'))
     expect(code, stdout + stderr).toBe(0)
+    expect(new Set(model.requests.map((request) => request.api))).toEqual(new Set([api]))
+    expect(model.requests[0]?.system).toContain('Mind the house rules.')
     const events = eventsOf(stdout)
     expect(events.map((event) => event.seq)).toEqual(events.map((_, index) => index + 1))
     expect(events[0]).toMatchObject({ schema: 'forge.events/1', type: 'run.created' })
