@@ -1,7 +1,16 @@
 /** Makes a fresh checkout ready. Runs on whatever Node is there (20 or later), so: plain JavaScript, no dependencies. */
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -41,7 +50,11 @@ export function pinnedNode(checkout = root) {
   const version = existsSync(pinned)
     ? spawnSync(pinned, ['--version'], { encoding: 'utf8' }).stdout?.trim()
     : ''
-  if (version && majorOf(version) >= wanted) return pinned
+  if (version && majorOf(version) >= wanted) {
+    // Sandboxes that root starts see it, under users of their own: npm may have installed it under a strict umask.
+    if (process.getuid?.() === 0) chmodSync(pinned, 0o755)
+    return pinned
+  }
   if (majorOf(process.versions.node) >= wanted) return process.execPath
   throw new SetupError(
     `Node ${wanted} is needed and there is no pinned one that starts on ${process.platform} ${process.arch}: install it from your package manager, then run this again`,
