@@ -47,14 +47,19 @@ export class Link {
       clientPrivateKey: keys.client.privateKey,
       hostPublicKey: keys.host.publicKey,
     })
+    try {
+      await Promise.all([
+        wire.forwardOut(guestPorts.egressProxy, (s) => attachment.egress(s)),
+        wire.forwardOut(guestPorts.modelGateway, (s) => attachment.models(s)),
+      ])
+    } catch (error) {
+      wire.close()
+      throw error
+    }
     void wire.closed.then(() => {
       this.#wire = null
       if (!this.#closed) this.#onBroken()
     })
-    await Promise.all([
-      wire.forwardOut(guestPorts.egressProxy, (s) => attachment.egress(s)),
-      wire.forwardOut(guestPorts.modelGateway, (s) => attachment.models(s)),
-    ])
     return wire
   }
 

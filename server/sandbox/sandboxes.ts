@@ -111,8 +111,7 @@ export class Sandboxes implements SandboxService {
       ])
       return await this.#goLive(provider, row, { created, attachment: options.attachment })
     } catch (thrown) {
-      await this.#fail(id, ForgeError.from(thrown).message)
-      await this.#remove(provider, id)
+      await this.#failAndRemove(provider, id, ForgeError.from(thrown).message)
       throw thrown
     }
   }
@@ -186,6 +185,7 @@ export class Sandboxes implements SandboxService {
 
   /** Resolves with the reason when the provider reports that the sandbox has ended by itself. */
   lost(id: SandboxId): Promise<string> {
+    if (!this.#links.has(id)) return Promise.resolve('it had ended before')
     return new Promise((resolve) => this.#lost.set(id, resolve))
   }
 
@@ -194,10 +194,14 @@ export class Sandboxes implements SandboxService {
     const provider = this.#options.providers.find((candidate) => candidate.name === row.provider)
     await this.#unlink(id)
     if (provider) await this.#remove(provider, id)
-    if ((await this.get(id)).state === 'destroyed') return
-    await this.#options.store.move(id, 'destroyed').catch(async (error: unknown) => {
-      // Somebody else did the same at the same time.
-      if ((await this.get(id)).state !== 'destroyed') throw error
+    await this.#moveToEnd(id, 'destroyed')
+  }
+
+  /** Whoever comes second finds it there already, or further on. */
+  async #moveToEnd(id: SandboxId, end: 'failed' | 'destroyed', reason?: string): Promise<void> {
+    await this.#options.store.move(id, end, reason).catch(async (error: unknown) => {
+      const { state } = await this.get(id)
+      if (state !== 'destroyed' && state !== end) throw error
     })
   }
 
@@ -218,7 +222,15 @@ export class Sandboxes implements SandboxService {
     const unlinked = this.#unlink(id)
     notify?.(reason)
     await unlinked
-    await this.#options.store.move(id, 'failed', reason)
+    await this.#moveToEnd(id, 'failed', reason)
+  }
+
+  async #failAndRemove(provider: SandboxProvider, id: SandboxId, reason: string): Promise<void> {
+    try {
+      await this.#fail(id, reason)
+    } finally {
+      await this.#remove(provider, id)
+    }
   }
 
   /** Asks the provider, once for all who ask at the same time. */
@@ -241,8 +253,7 @@ export class Sandboxes implements SandboxService {
     const { provider, handle } = link.options
     const liveness = await provider.inspect(id, handle)
     if (liveness.state !== 'gone' || this.#links.get(id) !== link) return
-    await this.#fail(id, liveness.reason)
-    await this.#remove(provider, id)
+    await this.#failAndRemove(provider, id, liveness.reason)
   }
 
   watch(): void {
