@@ -7,7 +7,7 @@ import type { RunId } from '#core/id.ts'
 import type { Context } from '#core/trpc.ts'
 import { fileBlobs } from '#server/ledger/file-blobs.ts'
 import type { Ledger } from '#server/ledger/ledger.ts'
-import { type HttpServer, httpServer } from '#server/transport/http.ts'
+import { httpServer } from '#server/transport/http.ts'
 import type { Benchmark } from './benchmark.ts'
 import { delta, type LedgerRig, ledgerRig } from './ledger-rig.ts'
 import { inTurns, sampleOf } from './measure.ts'
@@ -30,7 +30,7 @@ class Arrivals {
 }
 
 /** The server's transport over the ledger alone: what a client gets of a run, without the rest of a run. */
-async function serve(ledger: Ledger, socket: string): Promise<HttpServer> {
+async function serve(ledger: Ledger, socket: string): Promise<AsyncDisposable> {
   const absent = () => {
     throw new ForgeError('internal', 'only the events are served')
   }
@@ -61,7 +61,7 @@ async function serve(ledger: Ledger, socket: string): Promise<HttpServer> {
     health: () => ({ ok: true }),
   })
   await http.listen(socket)
-  return http
+  return { [Symbol.asyncDispose]: () => http.close() }
 }
 
 async function subscriber(socket: string, run: RunId, arrivals: Arrivals) {
@@ -120,12 +120,12 @@ export const benchmark: Benchmark = {
     const controller = new AbortController()
     const local = new Arrivals()
     const remote = new Arrivals()
-    const following = (async () => {
+    const follow = async () => {
       for await (const item of ledger.follow(run, 0, controller.signal))
         if (item.kind === 'item') local.saw({ seq: item.item.seq, at: String(process.hrtime.bigint()) })
-    })()
-    const socket = path.join(place.scratch, 'sock')
-    const http = await serve(ledger, socket)
+    }
+    const socket = path.join(place.scratch, 'run/sock')
+    await using _http = await serve(ledger, socket)
     let seq = 1
     let rowSeq = 1
     const afterCommit: number[] = []
@@ -140,6 +140,7 @@ export const benchmark: Benchmark = {
       return ms(began, at)
     }
     const warmUp = 30
+    const following = follow()
     try {
       await using _client = await subscriber(socket, run, remote)
       await using bare = await bareNotify(rig)
@@ -178,7 +179,6 @@ export const benchmark: Benchmark = {
     } finally {
       controller.abort()
       await following
-      await http.close()
     }
   },
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { connect } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -10,7 +10,6 @@ const startLimitMs = 60_000
 
 export interface RunningServer extends AsyncDisposable {
   readonly http: Http
-  readonly child: ChildProcess
   /** Milliseconds from its spawn to its first answer. */
   readonly readyMs: number
   stop(): Promise<void>
@@ -27,15 +26,11 @@ const accepts = (socket: string): Promise<boolean> =>
   })
 
 /** The built server in a process of its own, with `home` as its FORGE_HOME. */
-export async function runningServer(
-  { root, scratch }: Place,
-  home: string,
-  env: Record<string, string> = {},
-): Promise<RunningServer> {
+export async function runningServer({ root, scratch }: Place, home: string): Promise<RunningServer> {
   const started = performance.now()
   const child = spawn(process.execPath, [path.join(root, 'dist/server.mjs')], {
     cwd: '/',
-    env: { PATH: process.env.PATH, HOME: scratch, FORGE_HOME: home, LANG: 'C.UTF-8', ...env },
+    env: { PATH: process.env.PATH, HOME: scratch, FORGE_HOME: home, LANG: 'C.UTF-8' },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   let complaint = ''
@@ -62,5 +57,5 @@ export async function runningServer(
     child.kill('SIGTERM')
     await exited
   }
-  return { http, child, readyMs, stop, [Symbol.asyncDispose]: stop }
+  return { http, readyMs, stop, [Symbol.asyncDispose]: stop }
 }
