@@ -7,7 +7,7 @@ import type { ProviderHandle, SandboxProvider } from './provider.ts'
 import { connectWire } from './wire/connect.ts'
 import type { Wire } from './wire/wire.ts'
 
-interface LinkOptions {
+export interface LinkOptions {
   readonly id: SandboxId
   readonly provider: SandboxProvider
   readonly handle: ProviderHandle

@@ -10,7 +10,8 @@ import { clock, random } from '../store/conformance/fixtures.ts'
 import { openStore } from '../store/open.ts'
 import type { Store } from '../store/store.ts'
 import { keyStore } from './keys.ts'
-import type { SandboxProvider } from './provider.ts'
+import type { ProviderHandle, SandboxProvider } from './provider.ts'
+import { probe } from './providers/bubblewrap/probe.ts'
 import { bubblewrapProvider } from './providers/bubblewrap/provider.ts'
 import { type SandboxStore, sandboxStore } from './sandbox-store.ts'
 import { Sandboxes } from './sandboxes.ts'
@@ -37,6 +38,18 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
+/** The real provider's methods, for tests that stop or watch one of them. */
+const passing = (): SandboxProvider => ({
+  name: provider.name,
+  capabilities: provider.capabilities,
+  probe: (signal) => provider.probe(signal),
+  create: (request, signal) => provider.create(request, signal),
+  open: (id, handle) => provider.open(id, handle),
+  inspect: (id, handle) => provider.inspect(id, handle),
+  destroy: (id) => provider.destroy(id),
+  list: () => provider.list(),
+})
+
 const spec = SandboxSpec.parse({ limits: { memoryMb: 256, pids: 64, diskMb: 64 } })
 
 function sandboxesOn(used: SandboxProvider): Sandboxes {
@@ -57,18 +70,12 @@ test('a sandbox that is destroyed while it is made leaves nothing behind', async
   const began = Promise.withResolvers<SandboxId>()
   const goOn = Promise.withResolvers<void>()
   const sandboxes = sandboxesOn({
-    ...provider,
-    name: provider.name,
-    capabilities: provider.capabilities,
+    ...passing(),
     create: async (request, signal) => {
       began.resolve(request.id)
       await goOn.promise
       return provider.create(request, signal)
     },
-    open: (id, handle) => provider.open(id, handle),
-    inspect: (id, handle) => provider.inspect(id, handle),
-    destroy: (id) => provider.destroy(id),
-    list: () => provider.list(),
   })
   const made = sandboxes.create(spec)
   made.catch(() => undefined)
@@ -80,6 +87,27 @@ test('a sandbox that is destroyed while it is made leaves nothing behind', async
   expect((await sandboxes.get(id)).state).toBe('destroyed')
   expect(await provider.list()).toEqual([])
   expect(await readdir(path.join(dir, 'keys'))).toEqual([])
+  await sandboxes.close()
+})
+
+test('a sweep leaves a probe alone', async () => {
+  const reached = Promise.withResolvers<void>()
+  const goOn = Promise.withResolvers<void>()
+  const slow = {
+    ...passing(),
+    open: async (id: SandboxId, handle: ProviderHandle) => {
+      reached.resolve()
+      await goOn.promise
+      return provider.open(id, handle)
+    },
+    probe: (signal: AbortSignal) => probe(slow, 'as it is', signal),
+  }
+  const sandboxes = sandboxesOn(slow)
+  const probed = sandboxes.probe()
+  await reached.promise
+  await sandboxes.reconcile(() => 'later')
+  goOn.resolve()
+  expect(await probed).toMatchObject([{ works: true }])
   await sandboxes.close()
 })
 
@@ -102,19 +130,12 @@ kill -9 $PPID`
 test('a connection whose ports a program inside has taken is closed again', async () => {
   const streams: Duplex[] = []
   const sandboxes = sandboxesOn({
-    ...provider,
-    name: provider.name,
-    capabilities: provider.capabilities,
-    probe: (signal) => provider.probe(signal),
-    create: (request, signal) => provider.create(request, signal),
+    ...passing(),
     open: async (id, handle) => {
       const stream = await provider.open(id, handle)
       streams.push(stream)
       return stream
     },
-    inspect: (id, handle) => provider.inspect(id, handle),
-    destroy: (id) => provider.destroy(id),
-    list: () => provider.list(),
   })
   const { id } = await sandboxes.create(spec)
   const wire = await sandboxes.wire(id)

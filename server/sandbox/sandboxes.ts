@@ -1,15 +1,16 @@
 import type { Logger } from 'pino'
 import { ForgeError } from '#core/errors.ts'
 import type { RunId, SandboxId } from '#core/id.ts'
-import type { Sandbox, SandboxSpec } from '#core/sandbox/sandbox.ts'
+import type { ProviderReport, Sandbox, SandboxSpec } from '#core/sandbox/sandbox.ts'
 import type { SandboxService } from '#core/sandbox/service.ts'
 import type { Attachment } from './attachment.ts'
 import { candidates, noneWorked } from './choice.ts'
 import type { KeyStore } from './keys.ts'
-import { Link } from './link.ts'
+import { Links } from './links.ts'
 import type { Created, SandboxProvider } from './provider.ts'
 import type { SandboxStore } from './sandbox-store.ts'
 import { steadyWire } from './steady-wire.ts'
+import { sweep } from './sweep.ts'
 import { whenAllEnded } from './when-all-ended.ts'
 import type { Wire } from './wire/wire.ts'
 
@@ -45,9 +46,10 @@ const sweepEvery = 60_000
 /** Every sandbox of this server: their life cycle, their links, and the watch over them. */
 export class Sandboxes implements SandboxService {
   readonly #options: SandboxesOptions
-  readonly #links = new Map<SandboxId, Link>()
-  readonly #lost = new Map<SandboxId, (reason: string) => void>()
+  readonly #links = new Links((id) => void this.#inspect(id))
   readonly #inspecting = new Map<SandboxId, Promise<void>>()
+  /** Probes under way. */
+  #probing = 0
   #timers: NodeJS.Timeout[] = []
 
   constructor(options: SandboxesOptions) {
@@ -67,8 +69,14 @@ export class Sandboxes implements SandboxService {
     return this.acquire({ spec, run: null, attachment: attachmentFor, signal: new AbortController().signal })
   }
 
-  probe() {
-    return Promise.all(this.#options.providers.map((provider) => provider.probe(AbortSignal.timeout(60_000))))
+  async probe(): Promise<ProviderReport[]> {
+    this.#probing += 1
+    try {
+      const signal = AbortSignal.timeout(60_000)
+      return await Promise.all(this.#options.providers.map((provider) => provider.probe(signal)))
+    } finally {
+      this.#probing -= 1
+    }
   }
 
   /** Boots a sandbox. On failure the row stays as `failed` with the reason, and nothing stays on the host. */
@@ -134,17 +142,13 @@ export class Sandboxes implements SandboxService {
     row: Sandbox,
     { handle, attachment }: { handle: Created['handle']; attachment: Attachment },
   ): Promise<void> {
-    const { id } = row
-    await this.#links.get(id)?.close()
-    const keys = await this.#options.keys.load(id)
-    this.#links.set(id, new Link({ id, provider, handle, keys, attachment }, () => void this.#inspect(id)))
+    const keys = await this.#options.keys.load(row.id)
+    await this.#links.add({ id: row.id, provider, handle, keys, attachment })
   }
 
-  /** The open wire, or a new one. Throws `not_found`, `sandbox_lost`. */
+  /** The open wire, or a new one. Throws `sandbox_lost`. */
   wire(id: SandboxId): Promise<Wire> {
-    const link = this.#links.get(id)
-    if (!link) return Promise.reject(new ForgeError('sandbox_lost', `sandbox ${id} is not running`))
-    return link.wire()
+    return this.#links.wire(id)
   }
 
   /** A wire that survives its connections: see `steadyWire`. */
@@ -153,7 +157,7 @@ export class Sandboxes implements SandboxService {
       () => this.wire(id),
       async () => {
         await this.#inspect(id)
-        if (!this.#links.has(id)) throw new ForgeError('sandbox_lost', `sandbox ${id} is gone`)
+        if (!this.#links.get(id)) throw new ForgeError('sandbox_lost', `sandbox ${id} is gone`)
       },
     )
   }
@@ -185,14 +189,13 @@ export class Sandboxes implements SandboxService {
 
   /** Resolves with the reason when the provider reports that the sandbox has ended by itself. */
   lost(id: SandboxId): Promise<string> {
-    if (!this.#links.has(id)) return Promise.resolve('it had ended before')
-    return new Promise((resolve) => this.#lost.set(id, resolve))
+    return this.#links.lost(id)
   }
 
   async destroy(id: SandboxId): Promise<void> {
     const row = await this.get(id)
     const provider = this.#options.providers.find((candidate) => candidate.name === row.provider)
-    await this.#unlink(id)
+    await this.#links.remove(id)
     if (provider) await this.#remove(provider, id)
     await this.#moveToEnd(id, 'destroyed')
   }
@@ -205,23 +208,13 @@ export class Sandboxes implements SandboxService {
     })
   }
 
-  async #unlink(id: SandboxId): Promise<void> {
-    const link = this.#links.get(id)
-    this.#links.delete(id)
-    this.#lost.delete(id)
-    await link?.close()
-  }
-
   async #remove(provider: SandboxProvider, id: SandboxId): Promise<void> {
     await provider.destroy(id)
     await this.#options.keys.remove(id)
   }
 
   async #fail(id: SandboxId, reason: string): Promise<void> {
-    const notify = this.#lost.get(id)
-    const unlinked = this.#unlink(id)
-    notify?.(reason)
-    await unlinked
+    await this.#links.remove(id, reason)
     await this.#moveToEnd(id, 'failed', reason)
   }
 
@@ -258,18 +251,18 @@ export class Sandboxes implements SandboxService {
 
   watch(): void {
     const inspectAll = () => {
-      for (const id of this.#links.keys()) void this.#inspect(id)
+      for (const id of this.#links.ids) void this.#inspect(id)
     }
-    const sweep = () => {
+    const sweepAll = () => {
       this.#sweep().catch((error: unknown) => this.#options.log.error({ err: error }, 'a sweep failed'))
     }
-    this.#timers = [setInterval(inspectAll, watchEvery).unref(), setInterval(sweep, sweepEvery).unref()]
+    this.#timers = [setInterval(inspectAll, watchEvery).unref(), setInterval(sweepAll, sweepEvery).unref()]
   }
 
   /** Leaves the sandboxes alone: they outlive this process. */
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
-    await Promise.all([...this.#links.keys()].map((id) => this.#unlink(id)))
+    await Promise.all(this.#links.ids.map((id) => this.#links.remove(id)))
   }
 
   /** Once at start, before anything is created: brings rows and hosts into agreement. */
@@ -283,23 +276,13 @@ export class Sandboxes implements SandboxService {
     return { adopted, removed: await this.#sweep() }
   }
 
-  /**
-   * Removes from the hosts what no live row owns. A row is there before its sandbox is, so one that is being
-   * created is safe when the hosts are asked first.
-   */
-  async #sweep(): Promise<number> {
-    let removed = 0
-    for (const provider of this.#options.providers) {
-      const present = await provider.list()
-      if (present.length === 0) continue
-      const owned = new Set((await this.list(false)).map((row) => row.id))
-      for (const id of present) {
-        if (owned.has(id)) continue
-        await this.#remove(provider, id)
-        removed += 1
-      }
-    }
-    return removed
+  #sweep(): Promise<number> {
+    return sweep({
+      providers: this.#options.providers,
+      owned: async () => new Set((await this.list(false)).map((row) => row.id)),
+      isProbing: () => this.#probing > 0,
+      remove: (provider, id) => this.#remove(provider, id),
+    })
   }
 
   async #adoptOwn(row: Sandbox): Promise<boolean> {
