@@ -1,9 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { contract, only } from '#e2e/world/contract.ts'
+import { guestRequest } from '#e2e/world/guest-request.ts'
 import { World } from '#e2e/world/world.ts'
 
 const ask = (model: string) =>
-  `curl -sS -w '\\n%{http_code}\\n' http://127.0.0.1:4141/v1/messages -H 'x-api-key: mine' -H 'authorization: Bearer mine' -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' -d '${JSON.stringify({ model, max_tokens: 50, messages: [{ role: 'user', content: 'from inside' }] })}'`
+  guestRequest({
+    url: 'http://127.0.0.1:4141/v1/messages',
+    direct: true,
+    method: 'POST',
+    headers: {
+      'x-api-key': 'mine',
+      authorization: 'Bearer mine',
+      'anthropic-version': '2023-06-01',
+      'content-type': 'application/json',
+    },
+    body: JSON.stringify({ model, max_tokens: 50, messages: [{ role: 'user', content: 'from inside' }] }),
+  })
 
 describe('the model gateway, from inside a run', () => {
   let world: World
@@ -49,17 +61,17 @@ describe('the model gateway, from inside a run', () => {
   })
 
   it('knows only the paths and methods of the models’ APIs', async () => {
-    const get = (path: string, more = '') =>
-      `curl -s -o /dev/null -w '%{http_code} ' ${more} http://127.0.0.1:4141${path}`
+    const get = (path: string, method = 'GET') =>
+      `${guestRequest({ url: `http://127.0.0.1:4141${path}`, direct: true, method })} | tail -n 1`
     const command = [
       get('/v1/files'),
       get('/'),
       get('/v1/messages/../files'),
-      get('/v1/messages', '-X DELETE'),
+      get('/v1/messages', 'DELETE'),
       get('/v1/organizations'),
     ].join('; ')
     const { events } = await play(command)
     const [tool] = only(events, 'tool.finished')
-    expect(tool?.data.content).toMatch(/^(40[345] ){5}/)
+    expect(tool?.data.content).toMatch(/^(40[345]\n){5}/)
   })
 })
