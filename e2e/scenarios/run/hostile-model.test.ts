@@ -32,28 +32,41 @@ describe.each(apis)('a model that errs, over %s', (_name, env, args) => {
     return { ...contract(result), requests: model.requests }
   }
 
-  it.each([
-    ['a tool that does not exist', { name: 'teleport', input: { to: 'the moon' } }],
-    ['arguments that are not JSON', { name: 'shell', rawInput: 'command = "ls' }],
-    ['truncated JSON', { name: 'shell', rawInput: '{"command": "ec' }],
-    ['JSON that is no object', { name: 'shell', rawInput: '[1, 2]' }],
-    ['arguments of the wrong type', { name: 'shell', input: { command: 17 } }],
-    ['a path out of the work tree', { name: 'read', input: { path: '../../etc/shadow' } }],
-  ])('calls with %s: it is told, and goes on', async (_what, call) => {
-    const { events, finished } = await play([{ calls: [call] }, { calls: [shell] }, enough])
-    expect(finished.data).toMatchObject({ outcome: 'done', turns: 3 })
-    expect(only(events, 'tool.finished').map(({ data }) => data.isError)).toEqual([true, false])
+  it('calls what cannot be called: it is told each time, and goes on', async () => {
+    const { events, finished, requests } = await play([
+      { calls: [{ name: 'teleport', input: { to: 'the moon' } }] },
+      { calls: [{ name: 'shell', rawInput: 'command = "ls' }] },
+      { calls: [{ name: 'shell', rawInput: '{"command": "ec' }] },
+      { calls: [{ name: 'shell', rawInput: '[1, 2]' }] },
+      { calls: [{ name: 'shell', input: { command: 17 } }] },
+      { calls: [{ name: 'read', input: { path: '../../etc/shadow' } }] },
+      { calls: [shell] },
+      enough,
+    ])
+    expect(finished.data).toMatchObject({ outcome: 'done', turns: 8 })
+    const tools = only(events, 'tool.finished').map(({ data }) => data)
+    expect(tools.map(({ isError }) => isError)).toEqual([true, true, true, true, true, true, false])
+    expect(tools[0]?.content).toMatch(/teleport/)
+    expect(requests.at(-1)?.calls.map(({ result }) => result === null)).toEqual(tools.map(() => false))
   })
 
-  it.each([
-    ['cut', { kind: 'cut', afterEvents: 4 }],
-    ['ended too early', { kind: 'end', afterEvents: 4 }],
-    ['broken off by an error', { kind: 'error', afterEvents: 4 }],
-    ['continued with garbage', { kind: 'garbage', afterEvents: 4 }],
-  ])('answers with a stream that is %s: it is asked again', async (_what, fault) => {
-    const { events, finished } = await play([{ text: 'A long story. '.repeat(20), fault }, enough])
-    expect(finished.data).toMatchObject({ outcome: 'done', summary: 'That is all.' })
-    expect(only(events, 'model.retried')).toHaveLength(1)
+  it('answers with streams that break off in every way: it is asked again each time', async () => {
+    const story = { text: 'A long story. '.repeat(20) }
+    const { events, finished } = await play([
+      { ...story, fault: { kind: 'cut', afterEvents: 4 } },
+      { calls: [shell] },
+      { ...story, fault: { kind: 'end', afterEvents: 4 } },
+      { calls: [shell] },
+      { ...story, fault: { kind: 'error', afterEvents: 4 } },
+      { calls: [shell] },
+      { ...story, fault: { kind: 'garbage', afterEvents: 4 } },
+      enough,
+    ])
+    expect(finished.data).toMatchObject({ outcome: 'done', summary: 'That is all.', turns: 4 })
+    expect(only(events, 'model.retried')).toHaveLength(4)
+    expect(
+      only(events, 'message.assistant').every(({ data }) => !JSON.stringify(data).includes('story')),
+    ).toBe(true)
   })
 
   it('answers without an end: the limits end it', async () => {
