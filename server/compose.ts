@@ -3,22 +3,15 @@ import path from 'node:path'
 import type { Logger } from 'pino'
 import type { Config } from '#core/config/config.ts'
 import type { Paths } from '#core/config/paths.ts'
-import type { Sandbox } from '#core/sandbox/sandbox.ts'
-import { configService, type LiveConfig } from './config/service.ts'
-import type { UpstreamSettings } from './egress/upstream.ts'
+import { configService } from './config/service.ts'
 import { fileBlobs } from './ledger/file-blobs.ts'
 import { postgresLedger } from './ledger/postgres-ledger.ts'
 import { type ServerFacts, serverService } from './lifecycle/server-service.ts'
-import { modelAccess } from './models/access.ts'
-import { modelGateway } from './models/gateway/gateway.ts'
-import { Meter } from './models/meter.ts'
 import { assertPriced, priceTable } from './models/prices.ts'
 import { defaultModelId, resolveModel } from './models/resolve.ts'
-import { makeUpstream } from './models/upstream.ts'
-import type { AttachRequest, RunParts } from './run/job.ts'
+import type { RunParts } from './run/job.ts'
 import { Runs } from './run/run-service.ts'
 import { runStore } from './run/run-store.ts'
-import { attachment } from './sandbox/attach.ts'
 import { awaitedProvider } from './sandbox/awaited.ts'
 import { installCommands } from './sandbox/host-tools/ensure.ts'
 import { findHostTools } from './sandbox/host-tools/find.ts'
@@ -30,6 +23,7 @@ import { Sandboxes } from './sandbox/sandboxes.ts'
 import { openStore } from './store/open.ts'
 import type { Store } from './store/store.ts'
 import { httpServer } from './transport/http.ts'
+import { wayOut } from './way-out.ts'
 import { gitWorkspaces } from './workspace/git-workspaces.ts'
 
 /** What only the process's main file knows. */
@@ -64,12 +58,6 @@ function providersOf(here: Surroundings): SandboxProvider[] {
   return [awaitedProvider({ name: 'bubblewrap', kernel: 'shared', find: bubblewrap })]
 }
 
-const upstreamOf = (env: Surroundings['env']): UpstreamSettings => ({
-  https: env.HTTPS_PROXY ?? env.https_proxy,
-  http: env.HTTP_PROXY ?? env.http_proxy,
-  noProxy: env.NO_PROXY ?? env.no_proxy,
-})
-
 /** What git may see of the server's environment when it clones a repository that was given by URL. */
 const cloneVariables = [
   'HOME',
@@ -95,56 +83,22 @@ const openDatabase = (here: Surroundings, config: Config): Promise<Store> => {
     : openStore({ kind: 'given', url, migrations: here.migrations, onLockLost: here.stop })
 }
 
-/** Everything that goes out of a sandbox goes through these. */
-function wayOut(here: Surroundings, config: LiveConfig) {
-  const settings = upstreamOf(here.env)
-  const upstream = makeUpstream({ proxyUrl: settings.https ?? settings.http, noProxy: settings.noProxy })
-  const forRun = (request: AttachRequest) =>
-    attachment({
-      allow: request.allow,
-      upstream: settings,
-      onDecision: (data) => {
-        const recorded = request.record({ actor: 'sandbox', type: 'egress.decided', data })
-        recorded.catch((error: unknown) => here.log.warn({ err: error }, 'an egress decision came too late'))
-      },
-      gateway: modelGateway({
-        access: modelAccess(request.config.model, request.credentials),
-        prices: priceTable(request.config.model.prices),
-        meter: request.meter,
-        record: request.record,
-        upstream,
-        now: clock.now,
-        pricedOnly: request.pricedOnly,
-      }),
-    })
-  const withoutRun = (sandbox: Sandbox, allow: readonly string[]) =>
-    attachment({
-      allow: [...config.current().egress.allow, ...allow],
-      upstream: settings,
-      onDecision: (decision) => here.log.info({ sandbox: sandbox.id, ...decision }, 'egress decided'),
-      gateway: modelGateway({
-        access: modelAccess(config.current().model),
-        prices: priceTable(config.current().model.prices),
-        meter: new Meter({}),
-        record: async (draft) => here.log.info({ sandbox: sandbox.id, ...draft.data }, draft.type),
-        upstream,
-        now: clock.now,
-      }),
-    })
-  return { upstream, forRun, withoutRun }
-}
-
-/** Builds every service of the server and starts it. The caller holds the data directory's lock. */
+/**
+ * Builds every service of the server and starts it. What has started is closed in the opposite order, also
+ * when a later part does not start. The caller holds the data directory's lock.
+ */
 export async function startServer(here: Surroundings): Promise<Server> {
-  const { log, paths } = here
-  const config = await configService({ dir: paths.config, env: here.env })
-  const store = await openDatabase(here, config.current())
+  const { env, log, paths } = here
+  const config = await configService({ dir: paths.config, env })
+  await using started = new AsyncDisposableStack()
+  const store = started.adopt(await openDatabase(here, config.current()), (it) => it.close())
   const random = (bytes: number) => randomBytes(bytes)
   const runs = runStore(store, { random, clock })
   const sandboxRows = sandboxStore(store, { random, clock })
-  const ledger = postgresLedger({ store, clock })
   const blobs = fileBlobs(path.join(paths.data, 'blobs'))
-  const out = wayOut(here, config)
+  const out = wayOut({ env, log, now: clock.now, config })
+  started.defer(() => out.upstream.close())
+  const ledger = started.adopt(postgresLedger({ store, clock }), (it) => it.close())
   const sandboxes = new Sandboxes({
     store: sandboxRows,
     providers: providersOf(here),
@@ -152,6 +106,7 @@ export async function startServer(here: Surroundings): Promise<Server> {
     attachmentFor: async (sandbox) => out.withoutRun(sandbox, await sandboxRows.allow(sandbox.id)),
     log,
   })
+  started.defer(() => sandboxes.close())
   const modelOptions = () => ({ config: config.current().model, upstream: out.upstream })
   const parts: RunParts = {
     ledger,
@@ -161,7 +116,7 @@ export async function startServer(here: Surroundings): Promise<Server> {
     workspaces: gitWorkspaces({
       blobs,
       dir: path.join(paths.data, 'workspaces'),
-      network: cloneEnvironment(here.env),
+      network: cloneEnvironment(env),
     }),
     config: () => config.current(),
     attach: out.forRun,
@@ -170,7 +125,7 @@ export async function startServer(here: Surroundings): Promise<Server> {
     now: clock.now,
     log,
   }
-  const runService = new Runs(parts)
+  const runService = started.adopt(new Runs(parts), (it) => it.close())
   const server = serverService({
     facts: here.facts,
     store,
@@ -187,18 +142,11 @@ export async function startServer(here: Surroundings): Promise<Server> {
     uid: here.uid,
     health: () => ({ ok: true, pid: here.facts.pid, version: here.facts.version }),
   })
+  started.defer(() => http.close())
   await takeUp(parts, runService, sandboxes)
   await http.listen(paths.socket)
-  return {
-    async close() {
-      await http.close()
-      await runService.close()
-      await sandboxes.close()
-      await ledger.close()
-      out.upstream.close()
-      await store.close()
-    },
-  }
+  const running = started.move()
+  return { close: () => running.disposeAsync() }
 }
 
 /** Brings what an earlier server left into order, then goes on with its runs. */

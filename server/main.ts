@@ -41,13 +41,15 @@ async function main(): Promise<void> {
   const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string }
   const log = pino({ level: process.env.FORGE_LOG ?? 'info', base: { pid: process.pid } })
   const lock = await lockDataDir(paths.data)
-  let server: Server | null = null
+  let starting: Promise<Server> | undefined
   let stopping = false
   const stop = () => {
     if (stopping) return
     stopping = true
     setTimeout(() => process.exit(1), stopLimit).unref()
-    void Promise.resolve(server?.close())
+    // One that is still starting is waited for: it would leave its database behind.
+    void Promise.resolve(starting)
+      .then((server) => server?.close())
       .catch((error: unknown) => log.error({ err: error }, 'the server did not stop cleanly'))
       .then(() => lock.release())
       .then(() => process.exit(0))
@@ -56,7 +58,7 @@ async function main(): Promise<void> {
   process.on('unhandledRejection', (error) =>
     log.error({ err: error }, 'a promise failed that nobody waits for'),
   )
-  server = await startServer({
+  starting = startServer({
     paths,
     tools: toolsDir(process.env, { uid, home }),
     migrations: path.join(root, 'migrations'),
@@ -74,6 +76,7 @@ async function main(): Promise<void> {
     log,
     stop,
   })
+  await starting
   log.info({ socket: paths.socket }, 'ready')
 }
 
