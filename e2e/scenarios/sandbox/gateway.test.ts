@@ -74,4 +74,27 @@ describe('the model gateway, from inside a run', () => {
     const [tool] = only(events, 'tool.finished')
     expect(tool?.data.content).toMatch(/^(40[345]\n){5}/)
   })
+
+  it('serves the real Claude Code, installed from npm inside the sandbox', async () => {
+    const command = [
+      'npm install -g @anthropic-ai/claude-code > /tmp/npm.log 2>&1 || { cat /tmp/npm.log; exit 3; }',
+      'CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1 claude -p "make the file" --dangerously-skip-permissions --model claude-sonnet-4-5 < /dev/null',
+    ].join('\n')
+    const model = await world.model((request) => {
+      if (request.tools.includes('shell'))
+        return request.turns === 0 ? { calls: [{ name: 'shell', input: { command } }] } : { text: 'ok' }
+      if (!request.tools.includes('Bash') || request.turns > 0) return { text: 'Claude Code is done.' }
+      const input = { command: 'echo by claude > by-claude.txt', description: 'makes a file' }
+      return { calls: [{ name: 'Bash', input }] }
+    })
+    const env = { ANTHROPIC_BASE_URL: model.url, ANTHROPIC_API_KEY: 'sk-the-servers-own' }
+    const result = await world.forge(['run', '--json', 'Let another agent do it'], { env })
+    const { events, finished } = contract(result)
+    expect(only(events, 'tool.finished')[0]?.data.content, result.stdout).toMatch(/Claude Code is done\./)
+    expect(finished.data).toMatchObject({ outcome: 'done', diff: { files: 1, insertions: 1 } })
+    expect(only(events, 'model.proxied').length).toBeGreaterThan(1)
+    expect(new Set(model.requests.map(({ headers }) => headers['x-api-key']))).toEqual(
+      new Set(['sk-the-servers-own']),
+    )
+  }, 180_000)
 })
