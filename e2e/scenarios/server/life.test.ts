@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { isAlive } from '#cli/client/process.ts'
 import type { Sandbox } from '#core/sandbox/sandbox.ts'
 import type { ServerStatus } from '#core/server/server.ts'
 import { contract, only } from '#e2e/world/contract.ts'
+import { processesWith } from '#e2e/world/processes.ts'
 import { World } from '#e2e/world/world.ts'
 
 describe('the life of a server', () => {
@@ -62,7 +61,7 @@ describe('the life of a server', () => {
       'exec',
       'mine',
       '--',
-      'cat ~/kept; pgrep -c sleep || ps -e | grep -c sleep',
+      'cat ~/kept; grep -lx sleep /proc/[0-9]*/comm 2> /dev/null | wc -l',
     ])
     expect(after.stdout, after.stderr).toBe('kept\n1\n')
     expect(await world.serverPid()).not.toBe(pid)
@@ -103,8 +102,7 @@ describe('the life of a server', () => {
     expect(stopped).toEqual({ stopped: true, pid })
     expect(await isAlive(pid)).toBe(false)
     expect(existsSync(path.join(world.home, 'run/forge.sock'))).toBe(false)
-    const database = await promisify(execFile)('pgrep', ['-f', world.home]).catch(({ code }) => code)
-    expect(database).toBe(1)
+    expect(processesWith(world.home)).toEqual([])
     expect((await world.forge(['status'])).code).toBe(1)
   })
 })
