@@ -11,7 +11,7 @@ const liquid = {
 export default defineConfig({
   plugins: [liquid],
   test: {
-    include: ['{core,server,cli,e2e,scripts}/**/*.test.{ts,tsx}'],
+    include: ['{core,server,cli,e2e,images,scripts}/**/*.test.{ts,tsx}'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
