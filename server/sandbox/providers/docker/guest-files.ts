@@ -1,0 +1,64 @@
+import { buffer } from 'node:stream/consumers'
+import { pack } from 'tar-stream'
+import { guestEnv, sshdSetEnv } from '../../guest-env.ts'
+import { sshdConfig } from '../../wire/sshd-config.ts'
+
+/** A volume of the sandbox's own, in which only root may write: the engine fills it, and nobody inside is root. */
+export const forgeDir = '/run/forge'
+
+const paths = {
+  sshdConfig: `${forgeDir}/sshd_config`,
+  hostKey: `${forgeDir}/host_key`,
+  authorizedKeys: `${forgeDir}/authorized_keys`,
+  init: `${forgeDir}/init`,
+}
+
+/** Programs that an image must have, each at this place. */
+export const requiredPrograms = ['/usr/sbin/sshd', '/usr/bin/perl', '/bin/bash'] as const
+
+export const sshdCommand: readonly string[] = [requiredPrograms[0], '-i', '-f', paths.sshdConfig]
+
+/** prctl(2), by the engine's name of its machine. */
+const prctl: Record<string, number> = { x86_64: 157, aarch64: 167 }
+
+export const initCommand = (machine: string): string[] => [
+  requiredPrograms[1],
+  paths.init,
+  String(prctl[machine] ?? 0),
+]
+
+/**
+ * Process 1: holds the sandbox while nothing else runs in it, and by ignoring SIGCHLD makes the kernel reap
+ * every orphan. It is not dumpable, so that the agent, which has the same uid, cannot trace it. It handles no
+ * signal: one from inside that process 1 does not handle never reaches it.
+ */
+const init = `use strict; use warnings;
+syscall($ARGV[0] + 0, 4, 0, 0, 0, 0) == 0 or die "prctl: $!";
+$SIG{CHLD} = 'IGNORE';
+open STDIN, '<', '/dev/null'; open STDOUT, '>', '/dev/null'; open STDERR, '>', '/dev/null';
+select undef, undef, undef, 86400 while 1;
+`
+
+/** Debian's, and so that of the images that are made from ours. */
+const caBundle = '/etc/ssl/certs/ca-certificates.crt'
+
+export interface GuestKeys {
+  readonly clientPublicKey: string
+  readonly hostPrivateKey: string
+}
+
+/** What goes into `forgeDir`, as a tar archive. Readable by all inside: the sshd there has the agent's uid. */
+export async function guestArchive(keys: GuestKeys): Promise<Buffer> {
+  const config = sshdConfig({ hostKey: paths.hostKey, authorizedKeys: paths.authorizedKeys })
+  const files: Record<string, string> = {
+    [paths.sshdConfig]: `${config}${sshdSetEnv(guestEnv({ extraPath: [], caBundle }))}\n`,
+    [paths.hostKey]: keys.hostPrivateKey,
+    [paths.authorizedKeys]: `${keys.clientPublicKey}\n`,
+    [paths.init]: init,
+  }
+  const archive = pack()
+  for (const [path, content] of Object.entries(files))
+    archive.entry({ name: path.slice(forgeDir.length + 1), mode: 0o644, uid: 0, gid: 0 }, content)
+  archive.finalize()
+  return buffer(archive)
+}
