@@ -15,12 +15,13 @@ let sshd: RealSshd
 let wire: Wire
 let http: Server
 let openWire: () => Promise<Wire>
+let startDeadline = 10_000
 beforeAll(async () => {
   sshd = await realSshd()
   wire = await connectWire(sshd.open().stream, sshd)
   http = createServer()
   const sockets = new WebSocketServer({ server: http, maxPayload: 16 * 1024 * 1024 })
-  sockets.on('connection', (socket) => serveExec(socket, () => openWire(), { startDeadline: 300, ping: 100 }))
+  sockets.on('connection', (socket) => serveExec(socket, () => openWire(), { startDeadline, ping: 100 }))
   await once(http.listen(0, '127.0.0.1'), 'listening')
 }, 120_000)
 afterAll(async () => {
@@ -196,7 +197,10 @@ describe('what is not a valid conversation ends with an error', () => {
   })
 
   test('silence', async () => {
-    const one = await client()
+    startDeadline = 100
+    const one = await client().finally(() => {
+      startDeadline = 10_000
+    })
     expect(await one.end()).toMatchObject({ kind: 'error', error: { code: 'timed_out' } })
   })
 

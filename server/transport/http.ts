@@ -30,7 +30,8 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
-const execPath = /^\/v1\/sandboxes\/([^/?]{1,100})\/exec$/
+/** An id, the beginning of one, or a name: nothing that a URL encodes. */
+const execPath = /^\/v1\/sandboxes\/([\w-]{1,100})\/exec$/
 
 /** The longest message of a control connection, in bytes; terminal and command bytes come in far smaller pieces. */
 const maxMessage = 32 * 2 ** 20
@@ -73,9 +74,7 @@ export async function httpServer(options: HttpOptions): Promise<HttpServer> {
     if (target === '/trpc') {
       rpcSockets.handleUpgrade(request, socket, head, (ws) => rpcSockets.emit('connection', ws, request))
     } else if (sandbox) {
-      execSockets.handleUpgrade(request, socket, head, (ws) =>
-        serveExec(ws, () => options.openWire(decodeURIComponent(sandbox))),
-      )
+      execSockets.handleUpgrade(request, socket, head, (ws) => serveExec(ws, () => options.openWire(sandbox)))
     } else refuseUpgrade(socket, new ForgeError('not_found', `no WebSocket is served at ${target}`))
   })
 
