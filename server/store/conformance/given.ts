@@ -81,9 +81,11 @@ function databases(socketDir: string): () => Promise<string> {
 async function startSecondEmbedded(reason: string): Promise<GivenServer> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'forge-given-'))
   const embedded = await startEmbedded({ dataDir })
+  // Also for the processes that tests start.
+  const socketDir = path.dirname(embedded.connection.path).replace('/proc/self/', `/proc/${process.pid}/`)
   return {
     label: `the embedded binaries by DATABASE_URL, because ${reason}`,
-    createDatabase: databases(path.dirname(embedded.connection.path)),
+    createDatabase: databases(socketDir),
     async stop() {
       await embedded.stop()
       await rm(dataDir, { recursive: true })
