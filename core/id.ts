@@ -4,7 +4,7 @@ import { z } from 'zod'
 const idAlphabet = '0123456789abcdefghjkmnpqrstvwxyz'
 
 /** Characters after the prefix: 50 bits, so a million ids of one kind collide with odds of 1 in 2,000. Stores retry. */
-const idLength = 10
+export const idLength = 10
 
 const idPattern = (prefix: string): RegExp => new RegExp(`^${prefix}_[${idAlphabet}]{${idLength}}$`)
 

@@ -10,7 +10,8 @@ import {
   type RunState,
 } from '#core/run/run.ts'
 import { encode, storable } from '../ledger/encode.ts'
-import { storeError, violatedConstraint } from '../store/errors.ts'
+import { worded } from '../store/errors.ts'
+import { idsLike, mostMatches, theOnly, withFreshId } from '../store/refs.ts'
 import { events } from '../store/schema/events.ts'
 import { runs } from '../store/schema/runs.ts'
 import type { Store } from '../store/store.ts'
@@ -44,8 +45,8 @@ export interface RunStore {
   unfinished(): Promise<Run[]>
   counts(): Promise<{ active: number; total: number }>
   /**
-   * Compares with `from` and sets in one statement. The move to `finished` is the ledger's, with `run.finished`. Throws `illegal_move` for what the table does not
-   * have, `conflict` when the run is not in `from`, `not_found`.
+   * Compares with `from` and sets in one statement. The move to `finished` is the ledger's, with `run.finished`.
+   * Throws `illegal_move` for what the table does not have, `conflict` when the run is not in `from`, `not_found`.
    */
   setState(id: RunId, move: { from: RunState; to: Exclude<RunState, 'finished'> }): Promise<Run>
   update(id: RunId, progress: RunProgress): Promise<void>
@@ -82,8 +83,6 @@ const toRun = (row: ShownRow): Run => row as Run
 const noSuchRun = (ref: string) =>
   new ForgeError('not_found', `there is no run ${ref}`, { hint: '"forge runs ls" lists them' })
 
-const attempts = 5
-
 /** A prompt of a million characters takes up to six bytes for each of them as JSON. */
 const maxCreatedBytes = 8 * 1024 * 1024
 
@@ -103,22 +102,8 @@ class PostgresRunStore implements RunStore {
     return new Date(this.#clock.now()).toISOString()
   }
 
-  async #try<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work
-    } catch (error) {
-      throw storeError(error)
-    }
-  }
-
-  async create(run: NewRun): Promise<Run> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.#insert(RunId.parse(this.#makeId('run')), run)
-      } catch (error) {
-        if (violatedConstraint(error) !== 'runs_pkey' || attempt === attempts) throw storeError(error)
-      }
-    }
+  create(run: NewRun): Promise<Run> {
+    return withFreshId('runs_pkey', () => this.#insert(RunId.parse(this.#makeId('run')), run))
   }
 
   #insert(id: RunId, run: NewRun): Promise<Run> {
@@ -159,32 +144,16 @@ class PostgresRunStore implements RunStore {
       if (run === undefined) throw noSuchRun('yet')
       return run
     }
-    const prefix = ref.startsWith('run_') ? ref : `run_${ref}`
-    if (!/^run_[0-9a-z]{1,10}$/.test(prefix)) throw noSuchRun(ref)
-    const found = await this.#try(
-      this.#store.db
-        .select(shown)
-        .from(runs)
-        .where(like(runs.id, `${prefix.replace('_', '\\_')}%`))
-        .limit(6),
-    )
-    const [run] = found
-    if (run === undefined) throw noSuchRun(ref)
-    if (found.length > 1)
-      throw new ForgeError(
-        'conflict',
-        `${ref} is the beginning of ${found.length > 5 ? 'many' : found.length} runs`,
-        {
-          hint: 'give more of the id',
-          data: { ids: found.map(({ id }) => id) },
-        },
-      )
-    return toRun(run)
+    const pattern = idsLike('run', ref)
+    if (pattern === null) throw noSuchRun(ref)
+    const { db } = this.#store
+    const found = await worded(db.select(shown).from(runs).where(like(runs.id, pattern)).limit(mostMatches))
+    return toRun(theOnly(found, { ref, plural: 'runs', none: () => noSuchRun(ref) }))
   }
 
   async list(limit: number): Promise<Run[]> {
     const order = [desc(runs.createdAt), desc(runs.id)]
-    const rows = await this.#try(
+    const rows = await worded(
       this.#store.db
         .select(shown)
         .from(runs)
@@ -196,7 +165,7 @@ class PostgresRunStore implements RunStore {
 
   async unfinished(): Promise<Run[]> {
     const { db } = this.#store
-    const rows = await this.#try(
+    const rows = await worded(
       db.select(shown).from(runs).where(ne(runs.state, 'finished')).orderBy(runs.createdAt, runs.id),
     )
     return rows.map(toRun)
@@ -207,7 +176,7 @@ class PostgresRunStore implements RunStore {
       active: sql<number>`count(*) FILTER (WHERE ${ne(runs.state, 'finished')})::int`,
       total: sql<number>`count(*)::int`,
     }
-    const [row] = await this.#try(this.#store.db.select(columns).from(runs))
+    const [row] = await worded(this.#store.db.select(columns).from(runs))
     return row ?? { active: 0, total: 0 }
   }
 
@@ -223,18 +192,18 @@ class PostgresRunStore implements RunStore {
   }
 
   async #change(change: Partial<typeof runs.$inferInsert>, where: SQL | undefined): Promise<Run | undefined> {
-    const [row] = await this.#try(this.#store.db.update(runs).set(change).where(where).returning(shown))
+    const [row] = await worded(this.#store.db.update(runs).set(change).where(where).returning(shown))
     return row && toRun(row)
   }
 
   async #set(id: RunId, change: Partial<typeof runs.$inferInsert>): Promise<void> {
     const set = this.#store.db.update(runs).set(storable(change)).where(eq(runs.id, id))
-    const found = await this.#try(set.returning({ id: runs.id }))
+    const found = await worded(set.returning({ id: runs.id }))
     if (found.length === 0) throw noSuchRun(id)
   }
 
   async #column<K extends 'state' | 'spec' | 'cancelled'>(id: RunId, column: { [P in K]: (typeof runs)[P] }) {
-    const [row] = await this.#try(this.#store.db.select(column).from(runs).where(eq(runs.id, id)))
+    const [row] = await worded(this.#store.db.select(column).from(runs).where(eq(runs.id, id)))
     if (row === undefined) throw noSuchRun(id)
     return row
   }
@@ -250,7 +219,7 @@ class PostgresRunStore implements RunStore {
   async requestCancel(id: RunId, outcome: CancelOutcome): Promise<void> {
     const { db } = this.#store
     const cancelled = sql<CancelOutcome>`coalesce(${runs.cancelled}, ${outcome})`
-    const found = await this.#try(
+    const found = await worded(
       db.update(runs).set({ cancelled }).where(eq(runs.id, id)).returning({ id: runs.id }),
     )
     if (found.length === 0) throw noSuchRun(id)

@@ -3,15 +3,22 @@ import { ForgeError } from '#core/errors.ts'
 import { type Clock, type IdPrefix, makeId, type RunId, SandboxId } from '#core/id.ts'
 import { assertSandboxMove, type Sandbox, type SandboxSpec, SandboxState } from '#core/sandbox/sandbox.ts'
 import { storable, storableText } from '../ledger/encode.ts'
-import { storeError, violatedConstraint } from '../store/errors.ts'
+import { violatedConstraint, worded } from '../store/errors.ts'
+import { idsLike, mostMatches, theOnly, withFreshId } from '../store/refs.ts'
 import { sandboxes } from '../store/schema/sandboxes.ts'
 import type { Store } from '../store/store.ts'
 import type { Created, ProviderHandle } from './provider.ts'
 
+interface NewSandbox {
+  readonly spec: SandboxSpec
+  readonly run: RunId | null
+  readonly provider: string
+}
+
 /** The database knows what sandboxes there are and how to find them; their private keys are files (`keys.ts`). */
 export interface SandboxStore {
   /** A row in `creating`. Throws `conflict` when a live sandbox has that name. */
-  insert(sandbox: { spec: SandboxSpec; run: RunId | null; provider: string }): Promise<Sandbox>
+  insert(sandbox: NewSandbox): Promise<Sandbox>
   /** `ref` is an id, a live sandbox's name, or the beginning of an id that fits one only. Throws `not_found`, `conflict`. */
   get(ref: string): Promise<Sandbox>
   /** Newest first; without `all` neither destroyed nor failed ones. */
@@ -42,8 +49,6 @@ type ShownRow = Omit<Sandbox, 'id' | 'run'> & { id: string; run: string | null }
 const toSandbox = (row: ShownRow): Sandbox => row as Sandbox
 
 const over: SandboxState[] = ['destroyed', 'failed']
-const attempts = 5
-
 /** The states from which the table lets a sandbox go to `to`. */
 const originsOf = (to: SandboxState): SandboxState[] =>
   SandboxState.options.filter((from) => {
@@ -57,6 +62,11 @@ const originsOf = (to: SandboxState): SandboxState[] =>
 
 const noSuchSandbox = (ref: string) =>
   new ForgeError('not_found', `there is no sandbox ${ref}`, { hint: '"forge sandbox ls" lists them' })
+
+const nameTaken = (name: string | null) =>
+  new ForgeError('conflict', `there is already a sandbox named ${name}`, {
+    hint: `take another name, or "forge sandbox rm ${name}" first`,
+  })
 
 /** Every method throws `store_unavailable` and `disk_full` besides what it says itself. */
 class PostgresSandboxStore implements SandboxStore {
@@ -74,45 +84,26 @@ class PostgresSandboxStore implements SandboxStore {
     return new Date(this.#clock.now()).toISOString()
   }
 
-  async #try<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work
-    } catch (error) {
-      throw storeError(error)
-    }
-  }
-
-  async insert({
-    spec,
-    run,
-    provider,
-  }: {
-    spec: SandboxSpec
-    run: RunId | null
-    provider: string
-  }): Promise<Sandbox> {
-    for (let attempt = 1; ; attempt += 1) {
+  insert({ spec, run, provider }: NewSandbox): Promise<Sandbox> {
+    const { name = null, limits, allow } = storable(spec)
+    return withFreshId('sandboxes_pkey', async () => {
       const createdAt = this.#now()
-      const { name = null, limits, allow } = storable(spec)
       const id = SandboxId.parse(this.#makeId('sbx'))
       const row = { id, name, provider, run, limits, allow, createdAt, changedAt: createdAt }
-      try {
-        const [made] = await this.#store.db.insert(sandboxes).values(row).returning(shown)
-        return toSandbox(made as ShownRow)
-      } catch (error) {
-        const violated = violatedConstraint(error)
-        if (violated === 'sandboxes_live_name')
-          throw new ForgeError('conflict', `there is already a sandbox named ${name}`, {
-            hint: `take another name, or "forge sandbox rm ${name}" first`,
-          })
-        if (violated !== 'sandboxes_pkey' || attempt === attempts) throw storeError(error)
-      }
-    }
+      const [made] = await this.#store.db
+        .insert(sandboxes)
+        .values(row)
+        .returning(shown)
+        .catch((error: unknown) => {
+          throw violatedConstraint(error) === 'sandboxes_live_name' ? nameTaken(name) : error
+        })
+      return toSandbox(made as ShownRow)
+    })
   }
 
   #select(where: SQL | undefined, limit: number): Promise<ShownRow[]> {
     const order = [desc(sandboxes.createdAt), desc(sandboxes.id)]
-    return this.#try(
+    return worded(
       this.#store.db
         .select(shown)
         .from(sandboxes)
@@ -127,21 +118,10 @@ class PostgresSandboxStore implements SandboxStore {
     const isLive = notInArray(sandboxes.state, over)
     const [exact] = await this.#select(or(eq(sandboxes.id, name), and(eq(sandboxes.name, name), isLive)), 1)
     if (exact !== undefined) return toSandbox(exact)
-    const prefix = ref.startsWith('sbx_') ? ref : `sbx_${ref}`
-    if (!/^sbx_[0-9a-z]{1,10}$/.test(prefix)) throw noSuchSandbox(ref)
-    const found = await this.#select(like(sandboxes.id, `${prefix.replace('_', '\\_')}%`), 6)
-    const [only] = found
-    if (only === undefined) throw noSuchSandbox(ref)
-    if (found.length > 1)
-      throw new ForgeError(
-        'conflict',
-        `${ref} is the beginning of ${found.length > 5 ? 'many' : found.length} sandboxes`,
-        {
-          hint: 'give more of the id',
-          data: { ids: found.map(({ id }) => id) },
-        },
-      )
-    return toSandbox(only)
+    const pattern = idsLike('sbx', ref)
+    if (pattern === null) throw noSuchSandbox(ref)
+    const found = await this.#select(like(sandboxes.id, pattern), mostMatches)
+    return toSandbox(theOnly(found, { ref, plural: 'sandboxes', none: () => noSuchSandbox(ref) }))
   }
 
   async list(all: boolean): Promise<Sandbox[]> {
@@ -150,7 +130,7 @@ class PostgresSandboxStore implements SandboxStore {
   }
 
   async counts(): Promise<{ live: number }> {
-    return { live: await this.#try(this.#store.db.$count(sandboxes, notInArray(sandboxes.state, over))) }
+    return { live: await worded(this.#store.db.$count(sandboxes, notInArray(sandboxes.state, over))) }
   }
 
   async move(id: SandboxId, to: SandboxState, reason?: string): Promise<Sandbox> {
@@ -159,7 +139,7 @@ class PostgresSandboxStore implements SandboxStore {
       changedAt: this.#now(),
       ...(reason === undefined ? {} : { reason: storableText(reason) }),
     }
-    const [moved] = await this.#try(
+    const [moved] = await worded(
       this.#store.db
         .update(sandboxes)
         .set(change)
@@ -174,7 +154,7 @@ class PostgresSandboxStore implements SandboxStore {
 
   async setHandle(id: SandboxId, { handle, enforcement }: Created): Promise<void> {
     const change = storable({ handle, enforcement })
-    const found = await this.#try(
+    const found = await worded(
       this.#store.db
         .update(sandboxes)
         .set(change)
@@ -185,7 +165,7 @@ class PostgresSandboxStore implements SandboxStore {
   }
 
   async #row(id: SandboxId) {
-    const [row] = await this.#try(this.#store.db.select().from(sandboxes).where(eq(sandboxes.id, id)))
+    const [row] = await worded(this.#store.db.select().from(sandboxes).where(eq(sandboxes.id, id)))
     if (row === undefined) throw noSuchSandbox(id)
     return row
   }

@@ -55,6 +55,12 @@ export function storeError(error: unknown): ForgeError {
   return new ForgeError('internal', `the database refused a statement: ${message}`, { cause: error })
 }
 
+/** The same result, or what `storeError` makes of the failure. */
+export const worded = <T>(work: Promise<T>): Promise<T> =>
+  work.catch((error: unknown) => {
+    throw storeError(error)
+  })
+
 /** The name of the unique constraint that an insert violated, or null. */
 export const violatedConstraint = (thrown: unknown): string | null => {
   const error = driverError(thrown)
