@@ -116,6 +116,13 @@ export const Tokens = z.object({
 export type Tokens = z.infer<typeof Tokens>
 export const noTokens: Tokens = { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 }
 
+export const addTokens = (one: Tokens, other: Tokens): Tokens => ({
+  input: one.input + other.input,
+  output: one.output + other.output,
+  cacheRead: one.cacheRead + other.cacheRead,
+  cacheWrite: one.cacheWrite + other.cacheWrite,
+})
+
 export const DiffStat = z.object({
   files: z.number().int().nonnegative(),
   insertions: z.number().int().nonnegative(),

@@ -1,6 +1,6 @@
 import { ForgeError } from '#core/errors.ts'
 import type { ModelUsage } from '#core/model/message.ts'
-import { noTokens, type RunLimits, type Tokens } from '#core/run/run.ts'
+import { addTokens, noTokens, type RunLimits, type Tokens } from '#core/run/run.ts'
 
 /** What one run has used, by the agent loop and by programs in its sandbox together. */
 export class Meter {
@@ -23,12 +23,7 @@ export class Meter {
   }
 
   record(usage: ModelUsage): void {
-    this.#tokens = {
-      input: this.#tokens.input + usage.tokens.input,
-      output: this.#tokens.output + usage.tokens.output,
-      cacheRead: this.#tokens.cacheRead + usage.tokens.cacheRead,
-      cacheWrite: this.#tokens.cacheWrite + usage.tokens.cacheWrite,
-    }
+    this.#tokens = addTokens(this.#tokens, usage.tokens)
     if (usage.cost === null) this.#priced = false
     else this.#cost += usage.cost
   }

@@ -2,7 +2,7 @@ import type { ErrorShape } from '#core/errors.ts'
 import { type Event, type EventOf, eventSchemaName } from '#core/event/event.ts'
 import type { RunId } from '#core/id.ts'
 import type { ModelUsage } from '#core/model/message.ts'
-import { noTokens, outcomeExit, type RunOutcome } from '#core/run/run.ts'
+import { addTokens, noTokens, outcomeExit, type RunOutcome } from '#core/run/run.ts'
 
 /** What a client has seen of a run: enough to word an end that the server can't tell it any more. */
 export class Tally {
@@ -62,12 +62,7 @@ export class Tally {
   }
 
   #add({ tokens, cost }: ModelUsage): void {
-    this.#tokens = {
-      input: this.#tokens.input + tokens.input,
-      output: this.#tokens.output + tokens.output,
-      cacheRead: this.#tokens.cacheRead + tokens.cacheRead,
-      cacheWrite: this.#tokens.cacheWrite + tokens.cacheWrite,
-    }
+    this.#tokens = addTokens(this.#tokens, tokens)
     this.#cost = this.#cost === null || cost === null ? null : this.#cost + cost
   }
 }

@@ -1,14 +1,13 @@
-import type OpenAI from 'openai'
 import { ForgeError } from '#core/errors.ts'
 import type { AssistantBlock, StopReason } from '#core/model/message.ts'
 import { noTokens, type Tokens } from '#core/run/run.ts'
 import { costOf } from '../prices.ts'
-import type { ModelChunk, ModelProvider, ModelRequest } from '../provider.ts'
-import { incomplete, withRetries } from '../retry.ts'
+import type { ModelChunk, ModelProvider } from '../provider.ts'
+import { incomplete } from '../retry.ts'
 import type { ProviderSetup } from '../setup.ts'
 import { toolCallOf } from '../tool-call.ts'
 import { ChatChunk, chatBody, chatStop, chatTokens } from './chat-wire.ts'
-import { clientOf, contextOf } from './client.ts'
+import { type Asked, openaiProvider } from './provider.ts'
 
 type Delta = Extract<ModelChunk, { kind: 'delta' }>
 type Call = { id: string; name: string; json: string }
@@ -67,14 +66,9 @@ class Answer {
   }
 }
 
-interface Asked {
-  readonly request: ModelRequest
-  readonly signal: AbortSignal
-}
-
-async function* attempt(client: OpenAI, setup: ProviderSetup, asked: Asked): AsyncGenerator<ModelChunk> {
-  const body = chatBody(setup, asked.request)
-  const chunks = await client.chat.completions.create(body, { signal: asked.signal })
+async function* attempt({ client, setup, request, signal }: Asked): AsyncGenerator<ModelChunk> {
+  const body = chatBody(setup, request)
+  const chunks = await client.chat.completions.create(body, { signal })
   const answer = new Answer()
   for await (const chunk of chunks) yield* answer.take(chunk)
   const { finished } = answer
@@ -91,16 +85,4 @@ async function* attempt(client: OpenAI, setup: ProviderSetup, asked: Asked): Asy
 }
 
 /** OpenAI Chat Completions at `baseUrl`, as most OpenAI-compatible servers speak it. */
-export function chatProvider(setup: ProviderSetup): ModelProvider {
-  const client = clientOf(setup)
-  return {
-    id: `openai/${setup.model}`,
-    stream: (request, signal) =>
-      withRetries({
-        attempt: () => attempt(client, setup, { request, signal }),
-        policy: setup.retry,
-        context: contextOf(setup),
-        signal,
-      }),
-  }
-}
+export const chatProvider = (setup: ProviderSetup): ModelProvider => openaiProvider(setup, attempt)

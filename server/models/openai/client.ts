@@ -1,5 +1,4 @@
 import OpenAI from 'openai'
-import type { FailureContext } from '../failure.ts'
 import type { ProviderSetup } from '../setup.ts'
 
 export function clientOf({ apiKey, baseUrl, upstream }: Omit<ProviderSetup, 'prices' | 'retry'>): OpenAI {
@@ -19,10 +18,3 @@ export function clientOf({ apiKey, baseUrl, upstream }: Omit<ProviderSetup, 'pri
     ...(apiKey ? {} : { defaultHeaders: { authorization: null } }),
   })
 }
-
-export const contextOf = (setup: ProviderSetup): FailureContext => ({
-  baseUrl: setup.baseUrl,
-  keyVariable: 'OPENAI_API_KEY',
-  secrets: [setup.apiKey],
-  now: setup.now,
-})

@@ -1,12 +1,11 @@
-import type OpenAI from 'openai'
 import { ForgeError } from '#core/errors.ts'
 import type { AssistantBlock, StopReason } from '#core/model/message.ts'
 import { noTokens, type Tokens } from '#core/run/run.ts'
 import { costOf } from '../prices.ts'
-import type { ModelChunk, ModelProvider, ModelRequest } from '../provider.ts'
-import { incomplete, withRetries } from '../retry.ts'
+import type { ModelChunk, ModelProvider } from '../provider.ts'
+import { incomplete } from '../retry.ts'
 import type { ProviderSetup } from '../setup.ts'
-import { clientOf, contextOf } from './client.ts'
+import { type Asked, openaiProvider } from './provider.ts'
 import {
   blocksOf,
   ResponsesEvent,
@@ -77,14 +76,9 @@ class Answer {
   }
 }
 
-interface Asked {
-  readonly request: ModelRequest
-  readonly signal: AbortSignal
-}
-
-async function* attempt(client: OpenAI, setup: ProviderSetup, asked: Asked): AsyncGenerator<ModelChunk> {
-  const body = responsesBody(setup.model, asked.request)
-  const events = await client.responses.create(body, { signal: asked.signal })
+async function* attempt({ client, setup, request, signal }: Asked): AsyncGenerator<ModelChunk> {
+  const body = responsesBody(setup.model, request)
+  const events = await client.responses.create(body, { signal })
   const answer = new Answer()
   for await (const event of events) {
     const delta = answer.take(event)
@@ -98,16 +92,4 @@ async function* attempt(client: OpenAI, setup: ProviderSetup, asked: Asked): Asy
 }
 
 /** OpenAI Responses at `baseUrl`. */
-export function responsesProvider(setup: ProviderSetup): ModelProvider {
-  const client = clientOf(setup)
-  return {
-    id: `openai/${setup.model}`,
-    stream: (request, signal) =>
-      withRetries({
-        attempt: () => attempt(client, setup, { request, signal }),
-        policy: setup.retry,
-        context: contextOf(setup),
-        signal,
-      }),
-  }
-}
+export const responsesProvider = (setup: ProviderSetup): ModelProvider => openaiProvider(setup, attempt)
