@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ForgeError } from '#core/errors.ts'
-import { quote } from '../sandbox/wire/quote.ts'
+import { quote } from '#core/sandbox/quote.ts'
 import type { ExecProcess, Wire } from '../sandbox/wire/wire.ts'
 import { prepareScript } from './prepare-script.ts'
 import { type BundleFile, openPack, shallowText } from './repository.ts'

@@ -4,7 +4,7 @@ import { type Event, type EventOf, eventSchemaName } from '#core/event/event.ts'
 import type { RunId } from '#core/id.ts'
 import type { RunOutcome } from '#core/run/run.ts'
 import { call } from '../../client/call.ts'
-import { followRun } from '../../client/follow.ts'
+import { type FollowOptions, followRun } from '../../client/follow.ts'
 import type { Http } from '../../client/http.ts'
 import type { Context } from '../../context.ts'
 import { RunView } from '../../output/run-view.ts'
@@ -41,8 +41,9 @@ export async function attach(
     await show(last)
     return last
   }
+  const followed = followOptions(context, { after: 0, signal: leave.signal })
   try {
-    for await (const event of followRun(http, options.run, followOptions(context, leave.signal))) {
+    for await (const event of followRun(http, options.run, followed)) {
       tally.see(event)
       await show(event)
       if (event.type === 'run.finished') return event
@@ -61,14 +62,17 @@ export async function attach(
   }
 }
 
-const followOptions = (context: Context, signal: AbortSignal) => ({
-  after: 0,
-  signal,
+/** To the end of the run; people are told of breaks. */
+export const followOptions = (
+  context: Context,
+  from: Pick<FollowOptions, 'after' | 'signal'>,
+): FollowOptions => ({
+  ...from,
   live: true,
   revive: async () => {
     await context.server()
   },
-  onLink: (state: 'lost' | 'back') =>
+  onLink: (state) =>
     context.note(state === 'lost' ? 'the server does not answer; looking for it' : 'the server is back'),
   patience: patienceMs,
   now: context.host.now,

@@ -3,9 +3,8 @@ import type { RunId } from '#core/id.ts'
 import { call } from '../../client/call.ts'
 import type { Http } from '../../client/http.ts'
 import { defineCommand, jsonFlag } from '../../program/command.ts'
-import { number } from '../../program/values.ts'
 import { shower } from './attach.ts'
-import { runPositional } from './ref.ts'
+import { afterOption, runPositional } from './ref.ts'
 
 const pageSize = 1000
 
@@ -25,13 +24,7 @@ export const command = defineCommand({
     'Shows what happened in a run so far. With --json the events are one array; forge events gives them as a stream of lines, also while the run goes on.',
   positionals: [runPositional],
   options: {
-    after: number({
-      describe: 'only events after this seq',
-      placeholder: 'N',
-      integer: true,
-      min: 0,
-      max: Number.MAX_SAFE_INTEGER,
-    }),
+    after: afterOption,
     json: jsonFlag,
   },
   examples: [

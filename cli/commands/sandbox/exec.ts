@@ -1,6 +1,6 @@
 import { ForgeError } from '#core/errors.ts'
+import { quote } from '#core/sandbox/quote.ts'
 import { call } from '../../client/call.ts'
-import { quote } from '../../client/quote.ts'
 import { defineCommand } from '../../program/command.ts'
 import { duration, text, texts } from '../../program/values.ts'
 import { sandboxPositional } from './ref.ts'

@@ -1,5 +1,5 @@
 import { type ErrorCode, ForgeError } from '#core/errors.ts'
-import { quote } from '../../sandbox/wire/quote.ts'
+import { quote } from '#core/sandbox/quote.ts'
 import type { RunResult } from '../../sandbox/wire/wire.ts'
 import type { ToolContext } from './tool.ts'
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { quote } from '../wire/quote.ts'
+import { quote } from '#core/sandbox/quote.ts'
 import { text, type WireRig } from './rig.ts'
 
 export function commandTests(rig: WireRig): void {

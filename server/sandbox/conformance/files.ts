@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { quote } from '../wire/quote.ts'
+import { quote } from '#core/sandbox/quote.ts'
 import { text, type WireRig } from './rig.ts'
 
 const odd = [

@@ -1,5 +1,5 @@
 import { ForgeError } from '#core/errors.ts'
-import { quoteOne } from './quote.ts'
+import { quoteOne } from '#core/sandbox/quote.ts'
 import type { ExecRequest } from './wire.ts'
 
 /** What one string of an `execve` may hold on Linux (MAX_ARG_STRLEN), less room for what is put before it. */

@@ -1,4 +1,4 @@
-import { quoteOne } from '../../../sandbox/wire/quote.ts'
+import { quoteOne } from '#core/sandbox/quote.ts'
 import type { Wire } from '../../../sandbox/wire/wire.ts'
 import { cleanOutput, joinEnds, shortened, shownHead, shownTail } from '../output.ts'
 
