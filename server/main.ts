@@ -16,6 +16,9 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
 /** How long an orderly stop may take, in milliseconds; what is cut off is taken up by the next start. */
 const stopLimit = 20_000
 
+/** How often the server looks whether its data directory is still there, in milliseconds. */
+const lockCheckEvery = 5000
+
 function fail(thrown: unknown): never {
   const error = ForgeError.from(thrown)
   process.stderr.write(`forge: ${error.message}\n`)
@@ -58,6 +61,11 @@ async function main(): Promise<void> {
   process.on('unhandledRejection', (error) =>
     log.error({ err: error }, 'a promise failed that nobody waits for'),
   )
+  setInterval(async () => {
+    if (stopping || (await lock.holds())) return
+    log.error({ home: paths.data }, 'the data directory was taken away, stopping')
+    stop()
+  }, lockCheckEvery).unref()
   starting = startServer({
     paths,
     tools: toolsDir(process.env, { uid, home }),

@@ -61,4 +61,15 @@ describe('lockDataDir', () => {
     await (await lockDataDir(dir)).release()
     child.kill()
   })
+
+  it('tells when the directory is taken away, or another put in its place', async () => {
+    const lock = await lockDataDir(dir)
+    expect(await lock.holds()).toBe(true)
+    await rm(path.join(dir, 'lock'))
+    expect(await lock.holds()).toBe(false)
+    const other = await lockDataDir(dir)
+    expect(await lock.holds()).toBe(false)
+    expect(await other.holds()).toBe(true)
+    await Promise.all([lock.release(), other.release()])
+  })
 })

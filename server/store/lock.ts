@@ -1,11 +1,16 @@
 import { spawn } from 'node:child_process'
-import { mkdir, open } from 'node:fs/promises'
+import { mkdir, open, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ForgeError } from '#core/errors.ts'
 
 export interface Lock {
   release(): Promise<void>
+}
+
+export interface DirectoryLock extends Lock {
+  /** Whether the directory still holds the locked file; one that was removed or replaced protects nothing. */
+  holds(): Promise<boolean>
 }
 
 /** flock(1) says 1 when another holds the lock. */
@@ -44,7 +49,7 @@ const lockedBy = (dir: string, pid: number | null) =>
  * end of this process, however it ends: the kernel holds the lock, so none is ever stale and no pid
  * has to be believed. Throws `server_locked`, whose data has the other's `pid`.
  */
-export async function lockDataDir(dir: string): Promise<Lock> {
+export async function lockDataDir(dir: string): Promise<DirectoryLock> {
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const handle = await open(path.join(dir, 'lock'), 'a+', 0o600)
   const code = await flock(handle.fd).catch(async (error) => {
@@ -54,7 +59,14 @@ export async function lockDataDir(dir: string): Promise<Lock> {
   if (code === 0) {
     await handle.truncate(0)
     await handle.write(`${process.pid}\n`)
-    return { release: () => handle.close() }
+    const locked = await handle.stat()
+    return {
+      release: () => handle.close(),
+      async holds() {
+        const there = await stat(path.join(dir, 'lock')).catch(() => null)
+        return there?.ino === locked.ino && there.dev === locked.dev
+      },
+    }
   }
   // The other writes its pid just after it got the lock.
   let pid = Number.NaN
