@@ -33,7 +33,6 @@ afterEach(async () => {
 const options = (more: Partial<FollowOptions> = {}): FollowOptions => ({
   after: 0,
   signal: new AbortController().signal,
-  live: true,
   revive: async () => {},
   onLink: (state) => links.push(state),
   patience: 5000,
@@ -60,11 +59,6 @@ test('ends after run.finished', async () => {
 test('takes up after the event that the caller has', async () => {
   server.runs.append(id, ...workEvents, finished('done'))
   expect(await collect(followRun(http, id, options({ after: 11 })))).toEqual([12, 13])
-})
-
-test('stops where the stored events end when it is not to wait', async () => {
-  server.runs.append(id, ...workEvents)
-  expect(await collect(followRun(http, id, options({ live: false })))).toHaveLength(12)
 })
 
 test('a break at any event loses none and repeats none', async () => {

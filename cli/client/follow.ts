@@ -11,8 +11,6 @@ export interface FollowOptions {
   /** The seq of the last event that the caller has; 0 for none. */
   readonly after: number
   readonly signal: AbortSignal
-  /** Without it the stream ends where the stored events end. */
-  readonly live: boolean
   /** Makes the server answer again, where that is in our power. */
   revive(): Promise<void>
   /** Called when the stream breaks off, and once when it goes on. */
@@ -41,10 +39,7 @@ export async function* followRun(http: Http, id: RunId, options: FollowOptions):
           delay = 50
           options.onLink('back')
         }
-        if (item.kind === 'caught-up') {
-          if (!options.live) return
-          continue
-        }
+        if (item.kind === 'caught-up') continue
         const event = item.item
         if (event.seq <= last) continue
         if (event.seq !== last + 1)

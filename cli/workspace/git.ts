@@ -2,7 +2,13 @@ import { spawn } from 'node:child_process'
 import { PassThrough, Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ForgeError } from '#core/errors.ts'
-import { type GitSetting, neutralArgs, neutralEnv, settingArgs } from '#core/workspace/neutral-git.ts'
+import {
+  type GitSetting,
+  gitFailure,
+  neutralArgs,
+  neutralEnv,
+  settingArgs,
+} from '#core/workspace/neutral-git.ts'
 
 /** Where git runs and what it sees. */
 export interface GitPlace {
@@ -29,16 +35,6 @@ interface GitProcess {
 }
 
 const keptStderr = 16_384
-
-const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.slice(0, 500) ?? ''
-
-function failure(args: readonly string[], exitCode: number | null, stderr: string): ForgeError {
-  const said = lastLine(stderr)
-  const end = exitCode === null ? 'was killed' : `failed with exit code ${exitCode}`
-  return new ForgeError('repository_invalid', `git ${args[0]} ${end}${said === '' ? '' : `: ${said}`}`, {
-    data: { exitCode, stderr },
-  })
-}
 
 /** A relative folder in PATH would be looked up in somebody's repository. */
 const absoluteOnly = (path: string): string =>
@@ -95,7 +91,7 @@ function startGit(place: GitPlace, args: readonly string[], options: GitOptions 
     )
     child.on('close', (code) => {
       if (stopped) reject(stopped)
-      else if (code !== 0) reject(failure(args, code, stderr))
+      else if (code !== 0) reject(gitFailure(args, code, stderr))
       else resolve()
     })
   })

@@ -1,3 +1,5 @@
+import { ForgeError } from '../errors.ts'
+
 /** One `-c KEY=VALUE` setting. */
 export type GitSetting = readonly [key: string, value: string]
 
@@ -71,3 +73,14 @@ export const settingArgs = (settings: readonly GitSetting[]): string[] =>
 
 /** Arguments before the git command. */
 export const neutralArgs: readonly string[] = ['--no-pager', ...settingArgs(neutralSettings)]
+
+const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.slice(0, 500) ?? ''
+
+/** What a git says that failed, or that a signal ended (`exitCode` null); both are in the error's `data`. */
+export function gitFailure(args: readonly string[], exitCode: number | null, stderr: string): ForgeError {
+  const said = lastLine(stderr)
+  const end = exitCode === null ? 'was killed' : `failed with exit code ${exitCode}`
+  return new ForgeError('repository_invalid', `git ${args[0]} ${end}${said === '' ? '' : `: ${said}`}`, {
+    data: { exitCode, stderr },
+  })
+}

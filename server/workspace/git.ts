@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { PassThrough, Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { ForgeError } from '#core/errors.ts'
-import { neutralArgs, neutralEnv } from '#core/workspace/neutral-git.ts'
+import { gitFailure, neutralArgs, neutralEnv } from '#core/workspace/neutral-git.ts'
 
 export interface GitOptions {
   /** The repository. Absent: a command that needs none. */
@@ -29,16 +29,6 @@ export interface GitProcess {
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const keptStderr = 16_384
 const defaultTimeout = 600_000
-
-const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.slice(0, 500) ?? ''
-
-function failure(args: readonly string[], exitCode: number | null, stderr: string): ForgeError {
-  const said = lastLine(stderr)
-  const end = exitCode === null ? 'was killed' : `failed with exit code ${exitCode}`
-  return new ForgeError('repository_invalid', `git ${args[0]} ${end}${said === '' ? '' : `: ${said}`}`, {
-    data: { exitCode, stderr },
-  })
-}
 
 /** Starts git with neutral configuration and an environment of its own, in a process group that ends as one. */
 export function startGit(args: readonly string[], options: GitOptions = {}): GitProcess {
@@ -88,7 +78,7 @@ export function startGit(args: readonly string[], options: GitOptions = {}): Git
     )
     child.on('close', (code) => {
       if (stopped) reject(stopped)
-      else if (code !== 0) reject(failure(args, code, stderr))
+      else if (code !== 0) reject(gitFailure(args, code, stderr))
       else resolve()
     })
   })

@@ -68,7 +68,6 @@ export const followOptions = (
   from: Pick<FollowOptions, 'after' | 'signal'>,
 ): FollowOptions => ({
   ...from,
-  live: true,
   revive: async () => {
     await context.server()
   },
