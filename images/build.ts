@@ -16,7 +16,7 @@ import {
 } from './debian.ts'
 import { type HostFile, overlayArchive } from './overlay.ts'
 import type { ImageRecipe } from './recipe.ts'
-import { type BuiltImage, findImage, listImages, manifestName, rootfsName } from './store.ts'
+import { type BuiltImage, findImage, manifestName, rootfsName } from './store.ts'
 
 export interface BuildOptions {
   readonly recipe: ImageRecipe
@@ -62,14 +62,20 @@ async function keep(work: string, dir: string, key: string): Promise<void> {
   await moved()
 }
 
-async function make(options: BuildOptions, bootstrap: Bootstrap, recipe: string): Promise<BuiltImage> {
+interface Inputs {
+  readonly bootstrap: Bootstrap
+  /** Digest of the recipe, and the name of the image. */
+  readonly recipe: string
+  readonly key: string
+}
+
+async function make(options: BuildOptions, { bootstrap, recipe, key }: Inputs): Promise<BuiltImage> {
   const work = await mkdtemp(path.join(options.dir, 'building-'))
   try {
     await writeFile(path.join(work, overlayName), await overlayArchive(options.recipe, options.hostFiles))
     const rootfs = path.join(work, rootfsName)
     await bootstrapRoot(bootstrap, work, rootfs)
     const packages = (await readFile(path.join(work, packagesName), 'utf8')).trim().split('\n').sort()
-    const key = sha256(JSON.stringify([recipe, packages])).slice(0, 16)
     const manifest = {
       key,
       recipe,
@@ -93,18 +99,17 @@ async function make(options: BuildOptions, bootstrap: Bootstrap, recipe: string)
 export async function buildImage(options: BuildOptions): Promise<BuiltImage> {
   const { recipe, hostFiles, dir, uid, run, env } = options
   const why = await whyNoBuild(run, uid)
-  if (why !== null) throw new ForgeError('provider_unavailable', why, { hint: installCommand })
+  if (why !== null)
+    throw new ForgeError('provider_unavailable', why, {
+      hint: `run: ${installCommand}`,
+      data: { fix: [installCommand] },
+    })
   await mkdir(dir, { recursive: true, mode: 0o700 })
   const bootstrap = { recipe, run, ...(env === undefined ? {} : { env }) }
   const digest = await recipeDigest(recipe, hostFiles)
-  if (options.again !== true) {
-    const present = (await listImages(dir)).filter((image) => image.recipe === digest)
-    if (present.length > 0) {
-      const packages = JSON.stringify(await resolvePackages(bootstrap))
-      const same = present.find((image) => JSON.stringify(image.packages) === packages)
-      if (same !== undefined) return same
-    }
-  }
+  const key = sha256(JSON.stringify([digest, await resolvePackages(bootstrap)])).slice(0, 16)
+  const present = options.again === true ? null : await findImage(dir, key)
+  if (present !== null) return present
   options.onProgress?.(`building the guest image of ${recipe.packages.length} packages and what they need`)
-  return make(options, bootstrap, digest)
+  return make(options, { bootstrap, recipe: digest, key })
 }

@@ -50,6 +50,9 @@ const agentPackages = [
   'less',
   'libc6-dev',
   'make',
+  // For npm; a newer Node from the host comes before it on the PATH.
+  'nodejs',
+  'npm',
   'patch',
   'procps',
   'python3',

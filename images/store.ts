@@ -6,7 +6,7 @@ export const rootfsName = 'rootfs.tar'
 export const manifestName = 'manifest.json'
 
 const Manifest = z.object({
-  /** Of the recipe and the packages in it: the same key, the same inputs. */
+  /** Of the recipe and the packages that the archive had for it: the same key, the same inputs. */
   key: z.string().regex(/^[0-9a-f]{16}$/),
   recipe: z.string(),
   /** SHA-256 of the root file system. */
