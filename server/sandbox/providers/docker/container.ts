@@ -62,6 +62,9 @@ function hostConfig(request: ContainerRequest): NonNullable<ContainerCreateOptio
   const memory = limits.memoryMb * mib
   return {
     NetworkMode: 'none',
+    // Else the engine writes the host's own name servers into it.
+    Dns: ['127.0.0.1'],
+    DnsSearch: ['.'],
     ReadonlyRootfs: true,
     CapDrop: ['ALL'],
     SecurityOpt: ['no-new-privileges', ...seccomp(facts.machine)],
@@ -106,7 +109,6 @@ export function containerOptions(request: ContainerRequest): ContainerCreateOpti
     Hostname: 'sandbox',
     Env: [],
     Labels: labelsOf(owner, id),
-    NetworkDisabled: true,
     OpenStdin: false,
     Tty: false,
     StopSignal: 'SIGKILL',

@@ -33,10 +33,11 @@ function said(error: EngineFailure): string {
   return (typeof message === 'string' ? message : error.message).trim().slice(0, 500)
 }
 
-const waysOut: Record<string, string> = {
-  ENOENT: 'start it (sudo systemctl start docker) or install it (sudo apt-get install -y docker.io)',
-  ECONNREFUSED: 'start it: sudo systemctl start docker',
-  EACCES: 'let this user use it: sudo usermod -aG docker $USER, then log in again',
+/** Commands, by what the system says of a connection. */
+const waysOut: Record<string, string[]> = {
+  ENOENT: ['sudo apt-get update && sudo apt-get install -y docker.io', 'sudo systemctl start docker'],
+  ECONNREFUSED: ['sudo systemctl start docker'],
+  EACCES: ['sudo usermod -aG docker "$USER"', 'newgrp docker'],
 }
 
 /** What a failed request means: `provider_unavailable`, or `disk_full` where the engine says so. */
@@ -53,9 +54,10 @@ export function engineError(error: unknown): unknown {
   const code = error.code ?? ''
   // An error without a code of the system or of TLS is no failure of the connection but a bug.
   if (code === '' && !/socket hang up/.test(error.message)) return error
+  const fix = waysOut[code]
   return new ForgeError('provider_unavailable', `the Docker Engine cannot be reached: ${message}`, {
     cause: error,
-    ...(waysOut[code] === undefined ? {} : { hint: waysOut[code] }),
+    ...(fix === undefined ? {} : { hint: `run: ${fix.join(' ; ')}`, data: { fix } }),
   })
 }
 

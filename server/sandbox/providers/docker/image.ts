@@ -8,8 +8,8 @@ export interface GuestImage {
   readonly name: string
   /** Its root file system as a tar archive, for an engine that lacks it; null when there is none to give. */
   readonly archive: string | null
-  /** What a person can do when neither is there. */
-  readonly hint: string
+  /** Commands that bring it when it is in neither place. */
+  readonly fix: readonly string[]
 }
 
 /** Milliseconds: some hundred megabytes over what may be a network. */
@@ -29,7 +29,8 @@ export async function ensureImage(docker: Docker, image: GuestImage): Promise<st
   if (present !== null) return present.Id
   if (image.archive === null)
     throw new ForgeError('provider_unavailable', `the Docker Engine has no image ${image.name}`, {
-      hint: image.hint,
+      ...(image.fix.length === 0 ? {} : { hint: `run: ${image.fix.join(' ; ')}` }),
+      data: { fix: [...image.fix] },
     })
   const answer = await ask(docker.importImage(image.archive, splitName(image.name)), importLimit)
   // The engine answers before it has read the archive, and tells its failures in the stream.

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { z } from 'zod'
 import { ForgeError } from '#core/errors.ts'
 import { makeId, SandboxId } from '#core/id.ts'
 import { type ProviderReport, SandboxLimits } from '#core/sandbox/sandbox.ts'
@@ -8,6 +9,8 @@ import { makeKeyPair } from '../../wire/keys.ts'
 
 const deadlineMs = 20_000
 const limits = SandboxLimits.parse({ memoryMb: 256, pids: 64, diskMb: 64 })
+
+const Fix = z.array(z.string())
 
 interface Probed {
   readonly provider: SandboxProvider
@@ -38,8 +41,8 @@ export async function probe({ provider, create }: Probed, signal: AbortSignal): 
     const detail = 'containers of the Docker Engine on its kernel, without a network'
     return { ...base, works: true, bootMs, detail, fix: [], enforcement }
   } catch (error) {
-    const { message, hint } = ForgeError.from(error)
-    const fix = hint === undefined ? [] : [hint]
+    const { message, data } = ForgeError.from(error)
+    const fix = Fix.safeParse(data?.fix).data ?? []
     return { ...base, works: false, bootMs: null, detail: message, fix, enforcement: null }
   } finally {
     await provider.destroy(id).catch(() => {})

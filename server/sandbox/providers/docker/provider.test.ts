@@ -60,7 +60,7 @@ async function tinyImage(name: string): Promise<GuestImage> {
   archive.finalize()
   const file = path.join(present().scratch, 'tiny.tar')
   await writeFile(file, await buffer(archive))
-  return { name, archive: file, hint: '' }
+  return { name, archive: file, fix: [] }
 }
 
 const marked = async () => {
@@ -125,6 +125,8 @@ describe('a sandbox', () => {
     for (const command of ['echo x >/proc/1/fd/1', 'cat /proc/1/environ', 'ls /proc/1/fd', 'cat /proc/1/mem'])
       expect([command, (await wire.run({ command })).code]).not.toEqual([command, 0])
     expect(await world.provider.inspect(guest.id, guest.created.handle)).toEqual({ state: 'running' })
+    const { HostConfig } = await docker.getContainer(String(guest.created.handle.container)).inspect()
+    expect(HostConfig.LogConfig?.Type).toBe('none')
   })
 
   test('has each system call filtered as well in what the engine starts later', async () => {
@@ -132,6 +134,13 @@ describe('a sandbox', () => {
     const wire = await world.connect(await world.create())
     const { stdout } = await wire.run({ command: 'grep -h Seccomp: /proc/self/status /proc/1/status' })
     expect(stdout.toString()).toBe('Seccomp:\t2\nSeccomp:\t2\n')
+  })
+
+  test('knows itself as localhost, and no name server of the host', async () => {
+    const world = await worldOf(make())
+    const wire = await world.connect(await world.create())
+    const { stdout } = await wire.run({ command: 'getent hosts localhost; grep -v "^#" /etc/resolv.conf' })
+    expect(stdout.toString()).toMatch(/^(127\.0\.0\.1|::1)\s+localhost.*\nnameserver 127\.0\.0\.1\n$/)
   })
 
   test('of another id does not answer for this one', async () => {
@@ -156,15 +165,21 @@ describe('what is missing', () => {
     await expect(provider.inspect(newId(), handle)).rejects.toMatchObject(unavailable)
     await expect(provider.open(newId(), handle)).rejects.toMatchObject(unavailable)
     const report = await provider.probe(AbortSignal.timeout(10_000))
-    expect(report).toMatchObject({ works: false, fix: [expect.stringContaining('docker')] })
+    expect(report).toMatchObject({
+      works: false,
+      fix: [expect.stringContaining('install -y docker.io'), 'sudo systemctl start docker'],
+    })
     expect(await provider.list()).toEqual([])
     worlds.length = 0
   })
 
   test('the image: an error that says what to do', async () => {
-    const provider = make({ image: { name: nobody, archive: null, hint: 'build it' } })
+    const provider = make({ image: { name: nobody, archive: null, fix: ['build it'] } })
     const world = await worldOf(provider)
-    await expect(world.create()).rejects.toMatchObject({ code: 'provider_unavailable', hint: 'build it' })
+    await expect(world.create()).rejects.toMatchObject({
+      code: 'provider_unavailable',
+      hint: 'run: build it',
+    })
     expect(await provider.probe(AbortSignal.timeout(10_000))).toMatchObject({
       works: false,
       fix: ['build it'],

@@ -50,7 +50,7 @@ async function builtImage(): Promise<GuestImage> {
   if ((await stat(imagesDir)).uid !== uid) throw new Error(`${imagesDir} belongs to someone else`)
   const options = { recipe: guestRecipe, hostFiles: [], dir: imagesDir, uid, run: runCommand }
   const { key, rootfs } = await locked(() => buildImage(options))
-  return { name: `forge/guest:${key}`, archive: rootfs, hint: '' }
+  return { name: `forge/guest:${key}`, archive: rootfs, fix: [] }
 }
 
 /** Gives why this machine cannot have one instead. */
