@@ -37,13 +37,6 @@ export class RunView {
     return before + said
   }
 
-  /** Ends whatever line is open, for a word from someone else. */
-  break(): string {
-    const text = this.#liveLine ? eraseLine : this.#endLine()
-    this.#liveLine = false
-    return text
-  }
-
   #say(event: Event): string {
     const { style } = this.#options
     switch (event.type) {

@@ -3,9 +3,9 @@ import type { Writable } from 'node:stream'
 import type { ClientChannel, PseudoTtyOptions } from 'ssh2'
 import { ForgeError } from '#core/errors.ts'
 import { type ChannelOutputs, channelInput, channelOutputs } from './channel.ts'
+import { commandLine } from './command-line.ts'
 import { Ending } from './ending.ts'
 import { markName, type Signal, sweep } from './kill.ts'
-import { prepare } from './prepare.ts'
 import type { Session } from './session.ts'
 import type { ExecProcess, ExecRequest, WireFiles } from './wire.ts'
 
@@ -34,7 +34,7 @@ export async function start(
   if (session.lost !== null) throw session.lost
   if (request.signal?.aborted) throw new ForgeError('interrupted', 'the command was stopped before it began')
   const token = randomBytes(8).toString('hex')
-  const { command, env, script } = prepare(request, token)
+  const { command, env, script } = commandLine(request, token)
   if (script !== null) await files.write(script.path, script.content, 0o600)
   const stoppable = request.timeout !== undefined || request.signal !== undefined
   if (stoppable) env[markName] = token
@@ -55,7 +55,7 @@ export async function start(
   })
 }
 
-interface Attachment {
+interface Starting {
   readonly session: Session
   readonly request: ExecRequest
   readonly mark: string | null
@@ -63,7 +63,7 @@ interface Attachment {
   readonly first: Signal
 }
 
-function attach({ session, request, mark, first }: Attachment, channel: ClientChannel): Started {
+function attach({ session, request, mark, first }: Starting, channel: ClientChannel): Started {
   session.track(channel)
   const outputs = channelOutputs(channel)
   const stdin = channelInput(channel)

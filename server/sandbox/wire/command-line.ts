@@ -12,7 +12,7 @@ const shellName = /^[A-Za-z_][A-Za-z0-9_]*$/
 const shellsOwn =
   /^(BASH.*|UID|EUID|PPID|SHELLOPTS|IFS|SHLVL|_|PS4|OPTIND|POSIXLY_CORRECT|FUNCNAME|GROUPS|DIRSTACK)$/
 
-export interface Prepared {
+interface CommandLine {
   readonly command: string
   /** For SSH environment requests: unlike an argument, nobody in the guest sees them in a process list. */
   readonly env: Record<string, string>
@@ -84,7 +84,7 @@ function changeDirectory(cwd: string | undefined): string[] {
  * Makes one command line of a request. Long ones, and more variables than sshd takes, go into a file of mode
  * 0600 under /tmp named after `token`, which the shell reads and removes before anything else.
  */
-export function prepare(request: Omit<ExecRequest, 'timeout' | 'signal'>, token: string): Prepared {
+export function commandLine(request: Omit<ExecRequest, 'timeout' | 'signal'>, token: string): CommandLine {
   if (request.command.includes('\0')) throw new ForgeError('invalid_input', 'the command holds a NUL byte')
   const { sent, lines, overflow } = environment(request.env ?? {})
   const command = [...lines, ...changeDirectory(request.cwd), request.command].join('\n')
