@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { ForgeError } from '#core/errors.ts'
+import { findCaBundle } from '../../ca-bundle.ts'
 import { guestEnv, sshdSetEnv } from '../../guest-env.ts'
 import type { HostTools } from '../../host-tools/find.ts'
 import { runCommand } from '../../host-tools/run.ts'
@@ -90,18 +91,6 @@ async function findStage(): Promise<string> {
   throw new ForgeError('provider_unavailable', `none of ${stages.join(', ')} exists to mount over`, {
     hint: 'run: sudo mkdir /mnt',
   })
-}
-
-/** Debian's and Ubuntu's, Fedora's, Alpine's. */
-const caBundles = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/etc/pki/tls/certs/ca-bundle.crt',
-  '/etc/ssl/cert.pem',
-]
-
-async function findCaBundle(): Promise<string | null> {
-  for (const file of caBundles) if ((await stat(file).catch(() => null))?.isFile() === true) return file
-  return null
 }
 
 /** From bubblewrap 0.7 on. */

@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises'
 import type Docker from 'dockerode'
 import { ForgeError } from '#core/errors.ts'
+import { findCaBundle } from '../../ca-bundle.ts'
 import type { Created, CreateRequest } from '../../provider.ts'
 import { containerOptions, type EngineFacts, enforcements } from './container.ts'
 import { ask, askOr } from './engine.ts'
@@ -45,6 +47,11 @@ async function assertPrograms(container: Docker.Container, image: string): Promi
     })
 }
 
+async function certificates(): Promise<string | null> {
+  const file = await findCaBundle()
+  return file === null ? null : readFile(file, 'utf8')
+}
+
 /** On failure or abort something may be left. */
 export async function createSandbox(
   { docker, owner }: Session,
@@ -57,7 +64,7 @@ export async function createSandbox(
   const [facts, imageId, archive] = await Promise.all([
     factsOf(docker),
     ensureImage(docker, image),
-    guestArchive(request),
+    certificates().then((found) => guestArchive({ ...request, certificates: found })),
   ])
   signal.throwIfAborted()
   const options = containerOptions({ id, owner, image: imageId, limits, facts })

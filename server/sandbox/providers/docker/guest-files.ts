@@ -39,26 +39,37 @@ open STDIN, '<', '/dev/null'; open STDOUT, '>', '/dev/null'; open STDERR, '>', '
 select undef, undef, undef, 86400 while 1;
 `
 
-/** Debian's, and so that of the images that are made from ours. */
-const caBundle = '/etc/ssl/certs/ca-certificates.crt'
+/** Debian's, and so that of the images that are made from ours: for a host without certificates of its own. */
+const imagesBundle = '/etc/ssl/certs/ca-certificates.crt'
+const hostsBundle = `${forgeDir}/ca-certificates.crt`
 
-export interface GuestKeys {
+export interface GuestContent {
   readonly clientPublicKey: string
   readonly hostPrivateKey: string
+  /** The host's trusted certificates: what it reaches through a company's proxy, the sandbox reaches too. */
+  readonly certificates: string | null
+}
+
+function environment(certificates: string | null): Record<string, string> {
+  const caBundle = certificates === null ? imagesBundle : hostsBundle
+  // Git and curl do not all read the variables that other programs do.
+  return { ...guestEnv({ extraPath: [], caBundle }), GIT_SSL_CAINFO: caBundle, CURL_CA_BUNDLE: caBundle }
 }
 
 /** What goes into `forgeDir`, as a tar archive. Readable by all inside: the sshd there has the agent's uid. */
-export async function guestArchive(keys: GuestKeys): Promise<Buffer> {
+export async function guestArchive(content: GuestContent): Promise<Buffer> {
+  const { certificates } = content
   const config = sshdConfig({ hostKey: paths.hostKey, authorizedKeys: paths.authorizedKeys })
   const files: Record<string, string> = {
-    [paths.sshdConfig]: `${config}${sshdSetEnv(guestEnv({ extraPath: [], caBundle }))}\n`,
-    [paths.hostKey]: keys.hostPrivateKey,
-    [paths.authorizedKeys]: `${keys.clientPublicKey}\n`,
+    [paths.sshdConfig]: `${config}${sshdSetEnv(environment(certificates))}\n`,
+    [paths.hostKey]: content.hostPrivateKey,
+    [paths.authorizedKeys]: `${content.clientPublicKey}\n`,
     [paths.init]: init,
+    ...(certificates === null ? {} : { [hostsBundle]: certificates }),
   }
   const archive = pack()
-  for (const [path, content] of Object.entries(files))
-    archive.entry({ name: path.slice(forgeDir.length + 1), mode: 0o644, uid: 0, gid: 0 }, content)
+  for (const [path, text] of Object.entries(files))
+    archive.entry({ name: path.slice(forgeDir.length + 1), mode: 0o644, uid: 0, gid: 0 }, text)
   archive.finalize()
   return buffer(archive)
 }

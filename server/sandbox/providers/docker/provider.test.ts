@@ -1,9 +1,11 @@
-import { writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import type Docker from 'dockerode'
 import { pack } from 'tar-stream'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { findCaBundle } from '../../ca-bundle.ts'
 import { newId, World } from '../../conformance/world.ts'
 import type { SandboxProvider } from '../../provider.ts'
 import { labelsOf } from './container.ts'
@@ -110,7 +112,9 @@ describe('a sandbox', () => {
       command:
         'cd /run/forge; for f in *; do echo x 2>/dev/null >>$f && echo $f; done; rm -rf /run/forge/* 2>/dev/null; mv /run/forge /run/x 2>/dev/null; ls',
     })
-    expect(stdout.toString()).toBe('authorized_keys\nhost_key\ninit\nsshd_config\n')
+    expect(stdout.toString()).toMatch(
+      /^authorized_keys\n(ca-certificates.crt\n)?host_key\ninit\nsshd_config\n$/,
+    )
     wire.close()
     const again = await world.connect(guest)
     expect((await again.run({ command: 'echo still' })).stdout.toString()).toBe('still\n')
@@ -141,6 +145,24 @@ describe('a sandbox', () => {
     const wire = await world.connect(await world.create())
     const { stdout } = await wire.run({ command: 'getent hosts localhost; grep -v "^#" /etc/resolv.conf' })
     expect(stdout.toString()).toMatch(/^(127\.0\.0\.1|::1)\s+localhost.*\nnameserver 127\.0\.0\.1\n$/)
+  })
+
+  test('trusts the certificates that the host trusts', async ({ skip }) => {
+    const file = await findCaBundle()
+    if (file === null) {
+      console.log('skipped: this host has no file of trusted certificates')
+      return skip('this host has no file of trusted certificates')
+    }
+    const world = await worldOf(make())
+    const wire = await world.connect(await world.create())
+    const digest = createHash('sha256')
+      .update(await readFile(file))
+      .digest('hex')
+    const names = ['SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS', 'REQUESTS_CA_BUNDLE', 'GIT_SSL_CAINFO']
+    const { stdout } = await wire.run({
+      command: `sha256sum ${names.map((name) => `"$${name}"`).join(' ')} | cut -d' ' -f1 | uniq -c`,
+    })
+    expect(stdout.toString().trim()).toBe(`${names.length} ${digest}`)
   })
 
   test('of another id does not answer for this one', async () => {
