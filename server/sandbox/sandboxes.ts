@@ -282,6 +282,8 @@ export class Sandboxes implements SandboxService {
       owned: async () => new Set((await this.list(false)).map((row) => row.id)),
       isProbing: () => this.#probing > 0,
       remove: (provider, id) => this.#remove(provider, id),
+      onUnavailable: ({ name }, error) =>
+        this.#options.log.warn({ err: error, provider: name }, 'a provider could not be swept'),
     })
   }
 
