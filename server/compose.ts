@@ -3,7 +3,8 @@ import path from 'node:path'
 import type { Logger } from 'pino'
 import type { Config } from '#core/config/config.ts'
 import type { Paths } from '#core/config/paths.ts'
-import { configService } from './config/service.ts'
+import { configService, type LiveConfig } from './config/service.ts'
+import { engineImage, guestImages, imagesDir } from './image/guest-image.ts'
 import { fileBlobs } from './ledger/file-blobs.ts'
 import { postgresLedger } from './ledger/postgres-ledger.ts'
 import { type ServerFacts, serverService } from './lifecycle/server-service.ts'
@@ -18,6 +19,8 @@ import { findHostTools } from './sandbox/host-tools/find.ts'
 import { keyStore } from './sandbox/keys.ts'
 import type { SandboxProvider } from './sandbox/provider.ts'
 import { bubblewrapProvider } from './sandbox/providers/bubblewrap/provider.ts'
+import { defaultEndpoint, parseEndpoint } from './sandbox/providers/docker/endpoint.ts'
+import { dockerProvider } from './sandbox/providers/docker/provider.ts'
 import { sandboxStore } from './sandbox/sandbox-store.ts'
 import { Sandboxes } from './sandbox/sandboxes.ts'
 import { openStore } from './store/open.ts'
@@ -47,7 +50,8 @@ export interface Server {
 
 const clock = { now: Date.now }
 
-function providersOf(here: Surroundings): SandboxProvider[] {
+/** The strongest first, as far as that can be said of two that share the kernel: the default needs no daemon of root's. */
+function providersOf(here: Surroundings, config: LiveConfig): SandboxProvider[] {
   const bubblewrap = async () => {
     const { tools, missing } = await findHostTools(here.tools)
     if (tools === null)
@@ -55,7 +59,15 @@ function providersOf(here: Surroundings): SandboxProvider[] {
     const stateDir = path.join(here.paths.data, 'bubblewrap')
     return bubblewrapProvider({ stateDir, tools, serverUid: here.uid, extraBin: [here.node] })
   }
-  return [awaitedProvider({ name: 'bubblewrap', kernel: 'shared', find: bubblewrap })]
+  const { paths, node, uid, env, log } = here
+  const images = guestImages({ dir: imagesDir(paths.data), node, uid, env, log })
+  const settings = () => config.current().sandbox.docker
+  const docker = dockerProvider({
+    stateDir: path.join(paths.data, 'docker'),
+    endpoint: () => parseEndpoint(settings().host ?? defaultEndpoint, settings().certificates ?? null),
+    image: (make) => engineImage({ images, own: settings().image, make }),
+  })
+  return [awaitedProvider({ name: 'bubblewrap', kernel: 'shared', find: bubblewrap }), docker]
 }
 
 /** What git may see of the server's environment when it clones a repository that was given by URL. */
@@ -101,7 +113,7 @@ export async function startServer(here: Surroundings): Promise<Server> {
   const ledger = started.adopt(postgresLedger({ store, clock }), (it) => it.close())
   const sandboxes = new Sandboxes({
     store: sandboxRows,
-    providers: providersOf(here),
+    providers: providersOf(here, config),
     keys: keyStore(path.join(paths.data, 'keys')),
     attachmentFor: async (sandbox) => out.withoutRun(sandbox, await sandboxRows.allow(sandbox.id)),
     log,

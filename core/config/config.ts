@@ -64,6 +64,29 @@ const SandboxSection = z.object({
     .enum(['never', 'failed', 'always'])
     .default('never')
     .describe('whether a sandbox stays after its run has finished'),
+  docker: z
+    .object({
+      host: z
+        .string()
+        .max(1000)
+        .optional()
+        .describe(
+          'the Docker Engine, as unix:///PATH or tcp://HOST:PORT (environment: DOCKER_HOST); unset: /var/run/docker.sock',
+        ),
+      certificates: z
+        .string()
+        .max(1000)
+        .optional()
+        .describe(
+          'a folder with ca.pem, cert.pem and key.pem to reach the Docker Engine by TLS (environment: DOCKER_CERT_PATH)',
+        ),
+      image: z
+        .string()
+        .max(500)
+        .optional()
+        .describe('an image that the Docker Engine has, made from the guest image; unset: the guest image'),
+    })
+    .prefault({}),
 })
 
 const EgressSection = z.object({

@@ -23,6 +23,8 @@ const aliases: Readonly<Record<string, string>> = {
   'model.anthropic.baseUrl': 'ANTHROPIC_BASE_URL',
   'model.openai.apiKey': 'OPENAI_API_KEY',
   'model.openai.baseUrl': 'OPENAI_BASE_URL',
+  'sandbox.docker.host': 'DOCKER_HOST',
+  'sandbox.docker.certificates': 'DOCKER_CERT_PATH',
   'store.databaseUrl': 'DATABASE_URL',
 }
 

@@ -110,7 +110,7 @@ describe('--json', () => {
   it('gives the server, its providers and its settings', async () => {
     expect(ServerStatus.parse(await world.json(['status'])).runs.total).toBeGreaterThan(0)
     const reports = ProviderReport.array().parse(await world.json(['doctor']))
-    expect(reports).toMatchObject([{ id: 'bubblewrap', works: true }])
+    expect(reports).toMatchObject([{ id: 'bubblewrap', works: true }, { id: 'docker' }])
     const settings = await world.json<Setting[]>(['config', 'ls'])
     expect(new Set(settings.map(({ id }) => id)).size).toBe(settings.length)
     expect(await world.json(['config', 'set', 'run.maxTurns', '5'])).toMatchObject({
