@@ -3,6 +3,7 @@ import type { SandboxId } from '#core/id.ts'
 import { outcomeExit, type RunOutcome } from '#core/run/run.ts'
 import type { CapturedData } from './capture.ts'
 import type { Job, RunParts } from './job.ts'
+import { branchOf } from './prepare.ts'
 
 export type AgentEnding = EventData<'agent.finished'>
 
@@ -26,6 +27,7 @@ export async function finish(
     await parts.sandboxes.destroy(sandbox)
     await job.record({ actor: 'server', type: 'sandbox.destroyed', data: { sandbox } })
   }
+  await parts.workspaces.forget(branchOf(job))
   const finished: EventData<'run.finished'> = {
     ...ending,
     exitCode: outcomeExit[ending.outcome],

@@ -112,4 +112,5 @@ export async function obtainWorkspace(job: Job, parts: RunParts, wire: Wire): Pr
   return { workspace, instructions, history }
 }
 
-const branchOf = (job: Job): string => `forge/${job.run.id}`
+/** Where the work of a run goes. */
+export const branchOf = (job: Job): string => `forge/${job.run.id}`

@@ -96,5 +96,7 @@ export function gitWorkspaces(options: GitWorkspacesOptions): Workspaces {
         const from = { repository, prepared, blobs }
         return await captureWork(wire, from, { message, now: now(), limits, signal })
       }),
+
+    forget: (branch) => scratch.forget(branch),
   }
 }

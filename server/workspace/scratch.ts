@@ -18,6 +18,8 @@ interface ScratchFolder {
   remember(branch: string, origin: Origin): Promise<void>
   /** Throws `not_found`. */
   recall(branch: string): Promise<Origin>
+  /** Idempotent. */
+  forget(branch: string): Promise<void>
 }
 
 export function scratchFolder(dir: string): ScratchFolder {
@@ -50,5 +52,7 @@ export function scratchFolder(dir: string): ScratchFolder {
       if (text === null) throw new ForgeError('not_found', `nothing is known of how ${branch} started`)
       return Origin.parse(JSON.parse(text))
     },
+
+    forget: (branch) => rm(originFile(branch), { force: true }),
   }
 }

@@ -33,4 +33,6 @@ export interface Workspaces {
     prepared: Prepared,
     options: { message: string; signal: AbortSignal },
   ): Promise<Captured>
+  /** Once nothing more will be captured on the branch. Idempotent. */
+  forget(branch: string): Promise<void>
 }

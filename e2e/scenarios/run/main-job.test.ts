@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { eventsOf, World } from '#e2e/world/world.ts'
@@ -102,7 +102,9 @@ describe('forge run', () => {
     expect(eventsOf(stdout).at(-1)).toMatchObject({ data: { outcome: 'model_unavailable' } })
   })
 
-  it('leaves no sandbox behind', async () => {
+  it('leaves no sandbox behind, and nothing of a workspace', async () => {
     expect(await world.json(['sandbox', 'ls'])).toEqual([])
+    const left = await readdir(path.join(world.home, 'data/workspaces'), { recursive: true })
+    expect(left.filter((name) => !['origins', 'tmp'].includes(name))).toEqual([])
   })
 })
