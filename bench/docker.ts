@@ -1,7 +1,6 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { cp, mkdir, readFile, rm } from 'node:fs/promises'
+import { cp } from 'node:fs/promises'
 import path from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { startOwnEngine } from '#server/sandbox/providers/docker/own-engine.ts'
 import { command } from './measure.ts'
 
 export interface Docker extends AsyncDisposable {
@@ -14,7 +13,6 @@ export interface Docker extends AsyncDisposable {
 type Found = Docker | (AsyncDisposable & { readonly unavailable: string })
 
 const tag = 'forge-bench:true'
-const startLimitMs = 20_000
 
 const missing = (reason: string): Found => ({
   unavailable: reason,
@@ -33,62 +31,19 @@ async function makeImage(docker: (...args: string[]) => Promise<string>, scratch
   await docker('import', archive, tag)
 }
 
-/** A daemon of our own beside whatever else there is: nothing of it is left when it has ended. */
-async function ownDaemon(scratch: string): Promise<{ socket: string; child: ChildProcess } | string> {
-  if (process.getuid?.() !== 0) return 'DOCKER_HOST is not set, and only root can start a Docker Engine'
-  const version = await command('dockerd', ['--version']).catch(() => null)
-  if (version === null) return 'DOCKER_HOST is not set, and dockerd is not installed'
-  const dir = path.join(scratch, 'docker')
-  await mkdir(dir, { recursive: true })
-  const socket = `unix://${path.join(dir, 'sock')}`
-  const places = ['--data-root', `${dir}/data`, '--exec-root', `${dir}/exec`, '--pidfile', `${dir}/pid`]
-  const network = ['--bridge=none', '--iptables=false', '--ip6tables=false']
-  const child = spawn('dockerd', [...places, ...network, '-H', socket, '--log-level', 'error'], {
-    stdio: 'ignore',
-  })
-  const over = new Promise<true>((resolve) => {
-    child.on('error', () => resolve(true))
-    child.on('exit', () => resolve(true))
-  })
-  for (const deadline = Date.now() + startLimitMs; Date.now() < deadline; ) {
-    if (
-      await command('docker', ['-H', socket, 'version']).then(
-        () => true,
-        () => false,
-      )
-    )
-      return { socket, child }
-    if ((await Promise.race([over, sleep(50)])) === true) break
-  }
-  child.kill('SIGTERM')
-  await over
-  return 'DOCKER_HOST is not set, and dockerd does not start here'
-}
-
-async function stopDaemon(child: ChildProcess, dir: string): Promise<void> {
-  const over = new Promise((resolve) => child.on('exit', resolve))
-  child.kill('SIGTERM')
-  await over
-  const mounts = (await readFile('/proc/self/mounts', 'utf8'))
-    .split('\n')
-    .map((line) => line.split(' ')[1] ?? '')
-  for (const mount of mounts.reverse().filter((each) => each.startsWith(`${dir}/`)))
-    await command('umount', ['-l', mount]).catch(() => undefined)
-  await rm(dir, { recursive: true, force: true })
-}
-
 /** The Docker Engine that DOCKER_HOST names, or one of our own. */
 export async function findDocker(scratch: string): Promise<Found> {
   if ((await command('docker', ['--version']).catch(() => null)) === null)
     return missing('docker is not installed')
   const given = process.env.DOCKER_HOST
-  const own = given === undefined ? await ownDaemon(scratch) : null
-  if (typeof own === 'string') return missing(own)
-  const socket = own?.socket ?? given ?? ''
+  const own = given === undefined ? await startOwnEngine(path.join(scratch, 'docker')) : null
+  if (own !== null && own.unavailable !== null)
+    return missing(`DOCKER_HOST is not set, and ${own.unavailable}`)
+  const socket = own === null ? (given ?? '') : `unix://${own.socket}`
   const docker = (...args: string[]) => command('docker', ['-H', socket, ...args])
   const stop = async () => {
     await docker('rmi', tag).catch(() => undefined)
-    if (own !== null) await stopDaemon(own.child, path.join(scratch, 'docker'))
+    await own?.[Symbol.asyncDispose]()
   }
   try {
     await makeImage(docker, scratch)
