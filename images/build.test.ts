@@ -44,7 +44,7 @@ describe('a guest image', () => {
     expect(second.key).toBe(first.key)
     expect(second.digest).toBe(first.digest)
     expect(await readdir(options.dir)).toEqual([first.key])
-  }, 240_000)
+  }, 600_000)
 
   test('is not built again while the archive has the same packages', async ({ skip }) => {
     needsBuild(skip)
@@ -56,7 +56,7 @@ describe('a guest image', () => {
     }
     expect(await buildImage({ ...options, run })).toEqual(present)
     expect(calls.filter((args) => !args.includes('--simulate') && !args.includes('--version'))).toEqual([])
-  }, 120_000)
+  }, 300_000)
 
   test('has the account, the folders and the files of its recipe, and what came from the host', async ({
     skip,

@@ -8,7 +8,7 @@ import { describeProvider } from './provider.ts'
 let world: DockerWorld | string = 'it was not started'
 beforeAll(async () => {
   world = await dockerWorld()
-}, 300_000)
+}, 600_000)
 afterAll(async () => {
   if (typeof world !== 'string') await world[Symbol.asyncDispose]()
 }, 60_000)

@@ -20,7 +20,7 @@ let docker: Docker
 beforeAll(async () => {
   engine = await dockerWorld()
   if (typeof engine !== 'string') docker = await connectEngine({ kind: 'unix', path: engine.engine.socket })
-}, 300_000)
+}, 600_000)
 beforeEach(({ skip }) => {
   if (typeof engine !== 'string') return
   console.log(`skipped: ${engine}`)
