@@ -82,7 +82,7 @@ describe('forge sandbox shell', () => {
     const screen = onTerminal(measured('forge sandbox shell box'))
     await screen.shows(/[$#] /)
     screen.pty.write('echo $((6*7)); exit 3\r')
-    await screen.shows(/\r42\r\n/)
+    await screen.shows(/[\r\n]42\r\n/)
     await screen.shows(/\[code 3\]/)
     // The far end's line endings come as they are.
     expect(screen.text()).not.toContain('\r\r\n')

@@ -11,6 +11,9 @@ export interface Terminal extends Disposable {
   readonly code: Promise<number>
 }
 
+/** Milliseconds that a text may take to appear: less than a test's own limit, which would not say what was there. */
+const patience = 20_000
+
 /** A shell line on a real terminal of 100 by 30; `forge` in it is the built program of this world. */
 export function onTerminal(world: World, line: string, env: Record<string, string> = {}): Terminal {
   const { NO_COLOR: _, ...quiet } = world.env
@@ -40,8 +43,13 @@ export function onTerminal(world: World, line: string, env: Record<string, strin
           if (!found) return
           seen += found.index + found[0].length
           waiting.delete(check)
+          clearTimeout(limit)
           resolve(found[0])
         }
+        const limit = setTimeout(
+          () => reject(new Error(`no ${said} in ${JSON.stringify(text.slice(seen))}`)),
+          patience,
+        )
         waiting.add(check)
         check()
         void code.then(() => reject(new Error(`ended without ${said}: ${JSON.stringify(text)}`)))

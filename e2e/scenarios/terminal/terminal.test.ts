@@ -28,8 +28,9 @@ describe('on a real terminal', () => {
     screen.resize(77, 22)
     screen.type('stty size; tty\r')
     await screen.shows(/22 77\r\n\/dev\/pts\/\d+/)
-    screen.type('sleep 600\r')
-    await screen.shows(/sleep 600\r\n/)
+    // What it prints shows that it has the terminal: an earlier Ctrl-C would go to the shell.
+    screen.type("sh -c 'echo up; exec sleep 600'\r")
+    await screen.shows(/\nup\r\n/)
     screen.type('\u0003')
     await screen.shows(/\^C[\s\S]*[$#] $/)
     screen.type('read -rsn1 key; echo "got <$key>"\r')
