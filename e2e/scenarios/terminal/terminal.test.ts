@@ -30,7 +30,7 @@ describe('on a real terminal', () => {
     await screen.shows(/22 77\r\n\/dev\/pts\/\d+/)
     // What it prints shows that it has the terminal: an earlier Ctrl-C would go to the shell.
     screen.type("sh -c 'echo up; exec sleep 600'\r")
-    await screen.shows(/\nup\r\n/)
+    await screen.shows(/[\r\n]up\r\n/)
     screen.type('\u0003')
     await screen.shows(/\^C[\s\S]*[$#] $/)
     screen.type('read -rsn1 key; echo "got <$key>"\r')
