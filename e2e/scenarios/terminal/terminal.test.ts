@@ -26,8 +26,13 @@ describe('on a real terminal', () => {
     screen.type('stty size; echo $((6*7))\r')
     await screen.shows(/30 100\r\n42\r\n/)
     screen.resize(77, 22)
-    screen.type('stty size; tty\r')
-    await screen.shows(/22 77\r\n\/dev\/pts\/\d+/)
+    // Nothing orders a resize before the keys that follow it: the program asks until it has arrived.
+    for (let size = ''; size !== '22 77'; ) {
+      screen.type('stty size\r')
+      size = (await screen.shows(/\d+ \d+\r\n/)).trim()
+    }
+    screen.type('tty\r')
+    await screen.shows(/\/dev\/pts\/\d+/)
     // What it prints shows that it has the terminal: an earlier Ctrl-C would go to the shell.
     screen.type("sh -c 'echo up; exec sleep 600'\r")
     await screen.shows(/[\r\n]up\r\n/)
